@@ -1,0 +1,232 @@
+package model
+
+import "slices"
+
+// Bounds of one alignment. Editing scripts up to maxScript operations long
+// are minimal; the work of finding them, in comparisons, is bounded over the
+// whole alignment, so that hostile input costs some tenths of a second.
+const (
+	maxScript = 1024
+	maxWork   = 20_000_000
+	maxNested = 24
+)
+
+// align finds a common subsequence of a and b. Its result has an element for
+// each of a: the index in b of its partner, or -1. Partners are equal and in
+// order. Up to maxScript differences the subsequence is a longest one;
+// beyond, it is built around the elements that occur once on both sides, and
+// what is between two of those and differs too much has no partners. If every
+// element occurs once on either side it is always a longest one.
+func align(a, b []uint32) []int {
+	al := aligner{partner: make([]int, len(a)), work: maxWork}
+	for i := range al.partner {
+		al.partner[i] = -1
+	}
+	al.run(side{elems: a}, side{elems: b}, 0)
+	return al.partner
+}
+
+type aligner struct {
+	partner []int
+	work    int
+}
+
+// side is a part of one sequence. After pruning, places tells where the
+// elements were.
+type side struct {
+	elems  []uint32
+	places []int // nil: the element i is at first + i
+	first  int
+}
+
+func (s side) place(i int) int {
+	if s.places != nil {
+		return s.places[i]
+	}
+	return s.first + i
+}
+
+func (s side) cut(from, to int) side {
+	if s.places != nil {
+		return side{elems: s.elems[from:to], places: s.places[from:to]}
+	}
+	return side{elems: s.elems[from:to], first: s.first + from}
+}
+
+// prune leaves the elements that other has too.
+func (s side) prune(other side) side {
+	have := make(map[uint32]struct{}, len(other.elems))
+	for _, e := range other.elems {
+		have[e] = struct{}{}
+	}
+	out := side{places: []int{}}
+	for i, e := range s.elems {
+		if _, ok := have[e]; ok {
+			out.elems = append(out.elems, e)
+			out.places = append(out.places, s.place(i))
+		}
+	}
+	return out
+}
+
+func (al *aligner) pair(a, b side, i, j int) { al.partner[a.place(i)] = b.place(j) }
+
+// run aligns a with b: first what is equal at both ends, then the rest
+// minimally, or around anchors where that is too much.
+func (al *aligner) run(a, b side, nested int) {
+	a, b = al.trim(a, b)
+	if len(a.elems) == 0 || len(b.elems) == 0 {
+		return
+	}
+	prunedA, prunedB := a.prune(b), b.prune(a)
+	a, b = al.trim(prunedA, prunedB)
+	if len(a.elems) == 0 || len(b.elems) == 0 || nested > maxNested {
+		return
+	}
+	if !al.shortest(a, b) {
+		al.anchored(a, b, nested)
+	}
+}
+
+func (al *aligner) trim(a, b side) (side, side) {
+	n := min(len(a.elems), len(b.elems))
+	head := 0
+	for head < n && a.elems[head] == b.elems[head] {
+		al.pair(a, b, head, head)
+		head++
+	}
+	tail := 0
+	for la, lb := len(a.elems), len(b.elems); tail < n-head && a.elems[la-1-tail] == b.elems[lb-1-tail]; tail++ {
+		al.pair(a, b, la-1-tail, lb-1-tail)
+	}
+	return a.cut(head, len(a.elems)-tail), b.cut(head, len(b.elems)-tail)
+}
+
+// shortest finds a shortest editing script by Myers' greedy algorithm; false
+// where it is longer than maxScript or the work is used up.
+func (al *aligner) shortest(a, b side) bool {
+	n, m := len(a.elems), len(b.elems)
+	if n-m > maxScript || m-n > maxScript {
+		return false
+	}
+	limit := min(n+m, maxScript)
+	// reach[k+limit+1] is how far into a the diagonal k was followed. history
+	// keeps, for each length of script, the part that existed before it.
+	reach := make([]int32, 2*limit+3)
+	var history [][]int32
+	for d := 0; d <= limit; d++ {
+		mid := limit + 1
+		history = append(history, slices.Clone(reach[mid-d-1:mid+d+2]))
+		for k := -d; k <= d; k += 2 {
+			x := int(reach[mid+k-1]) + 1
+			if k == -d || k != d && reach[mid+k-1] < reach[mid+k+1] {
+				x = int(reach[mid+k+1])
+			}
+			y := x - k
+			start := x
+			for x < n && y < m && a.elems[x] == b.elems[y] {
+				x, y = x+1, y+1
+			}
+			reach[mid+k] = int32(x)
+			if al.work -= x - start + 1; al.work < 0 {
+				return false
+			}
+			if x >= n && y >= m {
+				al.trace(a, b, history)
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// trace follows a script back from the end and pairs what it keeps.
+func (al *aligner) trace(a, b side, history [][]int32) {
+	x, y := len(a.elems), len(b.elems)
+	for d := len(history) - 1; d >= 0; d-- {
+		reach, mid := history[d], d+1
+		k := x - y
+		before := k - 1
+		if k == -d || k != d && reach[mid+k-1] < reach[mid+k+1] {
+			before = k + 1
+		}
+		fromX, fromY := 0, 0
+		if d > 0 {
+			fromX = int(reach[mid+before])
+			fromY = fromX - before
+		}
+		for x > fromX && y > fromY {
+			x, y = x-1, y-1
+			al.pair(a, b, x, y)
+		}
+		x, y = fromX, fromY
+	}
+}
+
+// anchored pairs a longest sequence of elements that occur once on both
+// sides, and aligns what is between them.
+func (al *aligner) anchored(a, b side, nested int) {
+	anchors := increasing(uniquePairs(a.elems, b.elems))
+	if len(anchors) == 0 {
+		return
+	}
+	i, j := 0, 0
+	for _, p := range anchors {
+		al.pair(a, b, p[0], p[1])
+		al.run(a.cut(i, p[0]), b.cut(j, p[1]), nested+1)
+		i, j = p[0]+1, p[1]+1
+	}
+	al.run(a.cut(i, len(a.elems)), b.cut(j, len(b.elems)), nested+1)
+}
+
+// uniquePairs returns the indexes of the elements that occur once in a and
+// once in b, in the order of a.
+func uniquePairs(a, b []uint32) [][2]int {
+	type count struct{ inA, inB, j int }
+	counts := make(map[uint32]*count, len(a))
+	for _, e := range a {
+		if counts[e] == nil {
+			counts[e] = new(count)
+		}
+		counts[e].inA++
+	}
+	for j, e := range b {
+		if c := counts[e]; c != nil {
+			c.inB, c.j = c.inB+1, j
+		}
+	}
+	var pairs [][2]int
+	for i, e := range a {
+		if c := counts[e]; c.inA == 1 && c.inB == 1 {
+			pairs = append(pairs, [2]int{i, c.j})
+		}
+	}
+	return pairs
+}
+
+// increasing returns a longest subsequence of pairs that increases in both
+// members; pairs increase in the first.
+func increasing(pairs [][2]int) [][2]int {
+	var tails []int // tails[n] ends a subsequence of n+1 with the smallest end
+	previous := make([]int, len(pairs))
+	for i, p := range pairs {
+		n, _ := slices.BinarySearchFunc(tails, p[1], func(t, j int) int { return pairs[t][1] - j })
+		previous[i] = -1
+		if n > 0 {
+			previous[i] = tails[n-1]
+		}
+		if n == len(tails) {
+			tails = append(tails, i)
+		} else {
+			tails[n] = i
+		}
+	}
+	if len(tails) == 0 {
+		return nil
+	}
+	out := make([][2]int, len(tails))
+	for i, n := tails[len(tails)-1], len(tails)-1; n >= 0; i, n = previous[i], n-1 {
+		out[n] = pairs[i]
+	}
+	return out
+}
