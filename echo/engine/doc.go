@@ -13,9 +13,11 @@
 //
 // # Who owns what
 //
-// An [Engine] has a fixed number of workers. Each has a goroutine that owns its
-// process: it starts it, passes it one request at a time, waits until the
-// deadline of the call, kills it and reaps it. [Engine.Close] ends them all.
+// An [Engine] has a fixed number of workers. A call takes its turn at one of
+// them, uses the process, and gives the turn back; a process that died is
+// replaced by whoever needs it next. A caller whose context ends leaves the
+// turn to a goroutine that waits for the reply, at most until the deadline of
+// the call. [Engine.Close] kills the processes and waits for all of that.
 // Documents stick to a worker, by their id, so that it finds them in its cache.
 //
 // A worker (see [Main]) is single-threaded. It holds loaded documents by id and

@@ -29,28 +29,48 @@ func writeFrame(w io.Writer, b []byte) (int, error) {
 // frameRoom is what a frame's length takes.
 const frameRoom = 4
 
-// readFrame reads one frame. io.EOF means that the other side closed the pipe
+// frameReader reads frames. Where reading fails because a deadline has passed,
+// the next call continues with the same frame.
+type frameReader struct {
+	head [frameRoom]byte
+	n    int    // how much of head there is
+	body []byte // what there is of the frame, once head is complete
+}
+
+// next returns the next frame. io.EOF means that the other side closed the pipe
 // between two frames. Memory grows with what arrives, not with what the length
 // says.
-func readFrame(r io.Reader) ([]byte, error) {
-	var head [frameRoom]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return nil, err
-	}
-	n := int(binary.LittleEndian.Uint32(head[:]))
-	if n > maxFrame {
-		return nil, fmt.Errorf("%d bytes: %w", n, errFrame)
-	}
-	b := make([]byte, 0, min(n, 1<<20))
-	for len(b) < n {
-		if len(b) == cap(b) {
-			b = append(make([]byte, 0, min(n, 2*cap(b))), b...)
-		}
-		m, err := io.ReadFull(r, b[len(b):cap(b)])
-		b = b[:len(b)+m]
-		if err != nil {
-			return nil, io.ErrUnexpectedEOF
+func (f *frameReader) next(r io.Reader) ([]byte, error) {
+	for f.n < len(f.head) {
+		m, err := r.Read(f.head[f.n:])
+		if f.n += m; err != nil && f.n < len(f.head) {
+			if f.n > 0 && errors.Is(err, io.EOF) {
+				return nil, io.ErrUnexpectedEOF
+			}
+			return nil, err
 		}
 	}
-	return b, nil
+	want := int(binary.LittleEndian.Uint32(f.head[:]))
+	if want > maxFrame {
+		return nil, fmt.Errorf("%d bytes: %w", want, errFrame)
+	}
+	for len(f.body) < want {
+		if len(f.body) == cap(f.body) {
+			size := min(want, max(firstRead, 2*cap(f.body)))
+			f.body = append(make([]byte, 0, size), f.body...)
+		}
+		m, err := r.Read(f.body[len(f.body):min(want, cap(f.body))])
+		if f.body = f.body[:len(f.body)+m]; err != nil && len(f.body) < want {
+			if errors.Is(err, io.EOF) {
+				return nil, io.ErrUnexpectedEOF
+			}
+			return nil, err
+		}
+	}
+	frame := f.body
+	f.n, f.body = 0, nil
+	return frame, nil
 }
+
+// firstRead is how much memory a frame gets before any of it is there.
+const firstRead = 1 << 20

@@ -5,136 +5,133 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"echofs/echo/doc"
 )
 
-// keeper owns one worker process, from its start to its end, in one goroutine.
-// At most one request is with the worker at any time.
+// keeper owns one worker process, from its start to its end. Who holds the turn
+// uses the process, so that at most one request is with the worker.
 type keeper struct {
 	opts   Options
-	jobs   chan *job
-	closed <-chan struct{} // closed: kill the worker and end
-	done   chan struct{}   // closed when the goroutine and the process are gone
+	turn   chan struct{}   // of capacity 1; who has put something in has the turn
+	closed <-chan struct{} // closed: no new process, no new request
+	proc   *process        // of the holder of the turn
 
-	current atomic.Pointer[process] // for kill
-}
-
-// job is one request; its reply channel has room for the one answer, so the
-// keeper never waits for a caller that has left.
-type job struct {
-	ctx   context.Context
-	frame []byte
-	reply chan answer
-}
-
-type answer struct {
-	frame []byte
-	err   error
+	current atomic.Pointer[process] // proc, for end, which has no turn
 }
 
 func newKeeper(opts Options, closed <-chan struct{}) *keeper {
-	k := &keeper{opts: opts, jobs: make(chan *job), closed: closed, done: make(chan struct{})}
-	go k.run()
-	return k
+	return &keeper{opts: opts, turn: make(chan struct{}, 1), closed: closed}
 }
 
-// end returns when everything the keeper owns is gone, which is soon after
+// end returns when the process and all calls are gone, which is soon after
 // closed was closed: killing the process ends the call that waits for it.
 func (k *keeper) end() {
 	if p := k.current.Load(); p != nil {
 		p.kill()
 	}
-	<-k.done
+	k.turn <- struct{}{} // kept for good
+	k.proc.stop()
+	k.proc = nil
 }
 
 // call passes a frame to the worker and returns its reply. When ctx ends, call
 // does; the worker is left to finish until its own deadline, since killing it
 // would cost the documents it holds.
 func (k *keeper) call(ctx context.Context, frame []byte) ([]byte, error) {
-	j := &job{ctx: ctx, frame: frame, reply: make(chan answer, 1)}
-	select {
-	case <-k.closed:
-		return nil, ErrClosed
-	default:
+	if err := k.take(ctx); err != nil {
+		return nil, err
 	}
-	select {
-	case k.jobs <- j:
-	case <-ctx.Done():
+	deadline := time.Now().Add(k.opts.CallTimeout)
+	err := k.send(frame, deadline)
+	var reply []byte
+	if err == nil {
+		reply, err = k.proc.receive(ctx, deadline)
+	}
+	if errors.Is(err, errLeft) {
+		go k.finish(deadline)
 		return nil, context.Cause(ctx)
-	case <-k.closed:
-		return nil, ErrClosed
 	}
+	if err != nil {
+		err = k.bury(err)
+	}
+	<-k.turn
+	return reply, err
+}
+
+// take waits for the turn.
+func (k *keeper) take(ctx context.Context) error {
 	select {
-	case a := <-j.reply:
-		return a.frame, a.err
+	case k.turn <- struct{}{}:
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return context.Cause(ctx)
 	case <-k.closed:
-		return nil, ErrClosed
+		return ErrClosed
 	}
+	err := context.Cause(ctx)
+	if k.isClosed() {
+		err = ErrClosed
+	}
+	if err != nil {
+		<-k.turn
+	}
+	return err
 }
 
-func (k *keeper) run() {
-	defer close(k.done)
-	var p *process
-	defer func() { p.stop() }()
-	for {
-		select {
-		case <-k.closed:
-			return
-		case j := <-k.jobs:
-			var a answer
-			if a.err = context.Cause(j.ctx); a.err == nil {
-				p, a = k.serve(p, j)
-			}
-			j.reply <- a
-		}
-	}
-}
-
-// serve passes one request to p, or to a new process where p is dead, and
-// returns the process that is there afterwards.
-func (k *keeper) serve(p *process, j *job) (*process, answer) {
-	for {
-		p, fresh, err := k.alive(p)
-		if errors.Is(err, ErrClosed) {
-			return nil, answer{err: err}
-		}
-		if err != nil {
-			return nil, answer{err: fmt.Errorf("%w: %w", err, doc.ErrEngine)}
-		}
-		frame, err := p.call(j.frame, k.opts.CallTimeout, k.closed)
-		switch {
-		case err == nil:
-			return p, answer{frame: frame}
-		case errors.Is(err, errUntouched) && !fresh:
-			// It died before it saw this request. A new one will tell whether
-			// the request is to blame.
-			p.stop()
-			continue
-		case errors.Is(err, ErrClosed):
-			return p, answer{err: err}
-		}
-		return nil, answer{err: p.obituary(err)}
-	}
-}
-
-// alive returns p if it runs, and a new process otherwise.
-func (k *keeper) alive(p *process) (_ *process, fresh bool, err error) {
-	if p != nil && p.running() {
-		return p, false, nil
-	}
-	p.stop()
-	if p, err = startProcess(k.opts); err != nil {
-		return nil, true, err
-	}
-	k.current.Store(p)
+func (k *keeper) isClosed() bool {
 	select {
-	case <-k.closed: // perhaps end has looked at current before
-		p.stop()
-		return nil, true, ErrClosed
+	case <-k.closed:
+		return true
 	default:
-		return p, true, nil
+		return false
 	}
+}
+
+// finish waits for a reply that nobody wants any more, and gives the turn back.
+func (k *keeper) finish(deadline time.Time) {
+	if _, err := k.proc.receive(context.Background(), deadline); err != nil {
+		k.bury(err)
+	}
+	<-k.turn
+}
+
+// send passes a frame to a worker that lives. One that had died before it saw
+// the frame is replaced once: only a new one can tell whether the frame is to
+// blame.
+func (k *keeper) send(frame []byte, deadline time.Time) error {
+	if k.proc != nil && k.proc.running() {
+		if err := k.proc.send(frame, deadline); !errors.Is(err, errUntouched) {
+			return err
+		}
+	}
+	if err := k.start(); err != nil {
+		return err
+	}
+	return k.proc.send(frame, deadline)
+}
+
+// start replaces the process by a new one.
+func (k *keeper) start() (err error) {
+	k.proc.stop()
+	k.current.Store(nil)
+	if k.proc, err = startProcess(k.opts); err != nil {
+		return err
+	}
+	k.current.Store(k.proc)
+	if k.isClosed() { // perhaps end has looked at current before
+		return ErrClosed
+	}
+	return nil
+}
+
+// bury ends the process after an error and says why that happened.
+func (k *keeper) bury(err error) error {
+	cause := k.proc.obituary(err)
+	k.proc = nil
+	k.current.Store(nil)
+	if k.isClosed() {
+		return ErrClosed
+	}
+	return fmt.Errorf("%w: %w", cause, doc.ErrEngine)
 }

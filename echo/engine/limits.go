@@ -25,7 +25,7 @@ func (l limits) env() []string {
 		workerEnv + "=1",
 		memoryEnv + "=" + strconv.FormatInt(l.memory, 10),
 		cacheEnv + "=" + strconv.FormatInt(l.cache, 10),
-		"GOMAXPROCS=1",
+		"GOMAXPROCS=2",
 		"GOTRACEBACK=none",
 	}
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,18 +11,17 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"echofs/echo/doc"
 )
 
 // process is one run of a worker. A nil process is one that is gone.
 type process struct {
-	cmd    *exec.Cmd
-	in     *os.File // requests
-	out    *os.File // replies
-	stderr *tail
-	dead   chan struct{} // closed when the process was reaped
-	exit   error         // how it ended; read after dead is closed
+	cmd     *exec.Cmd
+	in      *os.File // requests
+	out     *os.File // replies
+	replies frameReader
+	stderr  *tail
+	dead    chan struct{} // closed when the process was reaped
+	exit    error         // how it ended; read after dead is closed
 }
 
 // errUntouched: the process was dead before it read any of the request.
@@ -82,47 +82,64 @@ func (p *process) stop() {
 	p.out.Close()
 }
 
-// call sends a request and waits for the reply until the timeout. An end of the
-// process that closed explains is reported as ErrClosed. After any error the process is of no more use.
-func (p *process) call(frame []byte, timeout time.Duration, closed <-chan struct{}) ([]byte, error) {
-	deadline := time.Now().Add(timeout)
-	if err := errors.Join(p.in.SetWriteDeadline(deadline), p.out.SetReadDeadline(deadline)); err != nil {
-		return nil, err
+// send writes a request, until the deadline.
+func (p *process) send(frame []byte, deadline time.Time) error {
+	if err := p.in.SetWriteDeadline(deadline); err != nil {
+		return err
 	}
-	if n, err := writeFrame(p.in, frame); err != nil {
-		if n == 0 && !errors.Is(err, os.ErrDeadlineExceeded) {
-			return nil, errUntouched
-		}
-		return nil, p.why(err, timeout, closed)
+	n, err := writeFrame(p.in, frame)
+	if err != nil && n == 0 && !errors.Is(err, os.ErrDeadlineExceeded) {
+		return errUntouched
 	}
-	reply, err := readFrame(p.out)
-	if err != nil {
-		return nil, p.why(err, timeout, closed)
-	}
-	return reply, nil
+	return diagnose(err)
 }
 
-func (p *process) why(err error, timeout time.Duration, closed <-chan struct{}) error {
-	select {
-	case <-closed:
-		return ErrClosed
-	default:
+// errLeft: the caller's context ended before the reply was there.
+var errLeft = errors.New("the caller left")
+
+// receive waits for the reply until the deadline, or until ctx ends. In that
+// case it returns errLeft, and receiving again continues where it was.
+func (p *process) receive(ctx context.Context, deadline time.Time) ([]byte, error) {
+	if err := p.out.SetReadDeadline(deadline); err != nil {
+		return nil, err
 	}
+	interrupted := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		p.out.SetReadDeadline(time.Unix(1, 0))
+		close(interrupted)
+	})
+	reply, err := p.replies.next(p.out)
+	if !stop() {
+		<-interrupted // so that it does not hit the next call
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) && time.Now().Before(deadline) {
+		return nil, errLeft
+	}
+	return reply, diagnose(err)
+}
+
+// diagnose puts the errors of the pipe into words.
+func diagnose(err error) error {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return fmt.Errorf("no reply within %v", timeout)
+		return errTimeout
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return errDied
 	}
 	return err
 }
 
+var errTimeout = errors.New("the worker did not reply in time")
+
 // errDied: the process ended while it had the request.
 var errDied = errors.New("the worker died")
 
-// obituary ends the process and says why, as an error that wraps doc.ErrEngine.
+// obituary ends the process and returns err with what is known about its end.
 func (p *process) obituary(err error) error {
-	if errors.Is(err, errDied) {
+	if p == nil {
+		return err
+	}
+	if errors.Is(err, errDied) || errors.Is(err, errUntouched) {
 		// It is about to be reaped by itself; killing it now could hide how it
 		// ended. One that closed its pipe and lives on is killed.
 		select {
@@ -132,13 +149,13 @@ func (p *process) obituary(err error) error {
 	}
 	p.stop()
 	text := err.Error()
-	if errors.Is(err, errDied) && p.exit != nil {
+	if (errors.Is(err, errDied) || errors.Is(err, errUntouched)) && p.exit != nil {
 		text += ": " + p.exit.Error()
 	}
 	if said := p.stderr.summary(); said != "" {
 		text += ": " + said
 	}
-	return fmt.Errorf("%s: %w", text, doc.ErrEngine)
+	return errors.New(text)
 }
 
 // maxStderr is how much of a worker's standard error is kept, and maxSummary

@@ -48,8 +48,9 @@ func newWorker(cacheBytes int64) *worker { return &worker{cache: newCache(cacheB
 
 func (w *worker) serve(in io.Reader, out io.Writer) error {
 	defer w.cache.clear()
+	var requests frameReader
 	for {
-		frame, err := readFrame(in)
+		frame, err := requests.next(in)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
