@@ -70,7 +70,7 @@ func testPowerCut(t *testing.T, s echo.Store) {
 const (
 	crashWriters = 4
 	crashRounds  = 150
-	crashPad     = 12 << 10 // bytes
+	crashPad     = 48 << 10 // bytes
 	crashes      = 5
 )
 
@@ -79,27 +79,27 @@ const (
 func testCrashes(t *testing.T, s echo.Store, survives echo.Durability, crash func(*testing.T) echo.Store) {
 	log := &crashLog{store: s, survives: survives}
 	var started atomic.Int32
-	halfway := make(chan struct{})
-	checked := make(chan struct{})
+	begun := make(chan struct{})
+	written := make(chan struct{})
 	go func() {
-		defer close(checked)
-		<-halfway
-		for range crashes {
-			floor := log.floor()
-			log.check(t, crash(t), floor)
-		}
+		defer close(written)
+		whileWriting(t, 0, nil, crashWriters, func(writer int) {
+			for round := range crashRounds {
+				if started.Add(1) == crashWriters*crashRounds/4 {
+					close(begun)
+				}
+				if err := log.write(writer, round); err != nil {
+					t.Errorf("Commit: %v", err)
+				}
+			}
+		})
 	}()
-	whileWriting(t, 0, nil, crashWriters, func(writer int) {
-		for round := range crashRounds {
-			if started.Add(1) == crashWriters*crashRounds/4 {
-				close(halfway)
-			}
-			if err := log.write(writer, round); err != nil {
-				t.Errorf("Commit: %v", err)
-			}
-		}
-	})
-	<-checked
+	<-begun
+	for range crashes {
+		floor := log.floor()
+		log.check(t, crash(t), floor)
+	}
+	<-written
 	floor := log.floor()
 	log.check(t, crash(t), floor)
 }
@@ -199,8 +199,9 @@ func recordKey(writer, round int) []byte { return fmt.Appendf(nil, "r%d-%05d", w
 // recordValue returns a value of random length that does not compress away.
 func recordValue(writer, round int) []byte {
 	rng := rand.New(rand.NewPCG(uint64(writer), uint64(round)))
+	n := rng.IntN(crashPad)
 	var b strings.Builder
-	for b.Len() < rng.IntN(crashPad) {
+	for b.Len() < n {
 		fmt.Fprintf(&b, "%016x", rng.Uint64())
 	}
 	return []byte(b.String())
