@@ -1,0 +1,50 @@
+package sync
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+
+	"echofs/halo"
+	"echofs/sync/session"
+)
+
+// Hub is the exchange of one space for tests that bring their own sessions.
+type Hub struct {
+	x      *exchange
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+// NewHub starts the exchange of a space.
+func NewHub(repo Repo, space Space) *Hub {
+	ctx, cancel := context.WithCancel(context.Background())
+	h := &Hub{x: newExchange(repo, space, slog.New(slog.DiscardHandler), [16]byte{}), cancel: cancel}
+	changes := repo.Changes()
+	h.x.refresh()
+	h.wg.Go(func() { h.x.keepAcks(ctx) })
+	h.wg.Go(func() {
+		defer changes.Close()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-changes.C():
+				changes.Take()
+				h.x.refresh()
+			}
+		}
+	})
+	return h
+}
+
+// Run runs one peer.
+func (h *Hub) Run(ctx context.Context, s *session.Session, expect halo.DeviceID) error {
+	return h.x.run(ctx, s, expect, nil)
+}
+
+// Close stops the exchange.
+func (h *Hub) Close() {
+	h.cancel()
+	h.wg.Wait()
+}

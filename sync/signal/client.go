@@ -1,0 +1,286 @@
+package signal
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"echofs/sync/wire"
+)
+
+// The timing of a client.
+const (
+	dialTimeout  = 10 * time.Second
+	writeTimeout = 10 * time.Second
+	pingEvery    = 15 * time.Second
+	pingWithin   = 5 * time.Second
+	retryMin     = 50 * time.Millisecond
+	retryMax     = 30 * time.Second
+	stable       = 10 * time.Second // a connection that lasted so long resets the backoff
+)
+
+// Handler is told what happens on a topic. Its methods are called from one
+// goroutine for each client and must not block for long.
+type Handler interface {
+	// Joined tells that the client is on the topic, after each connect.
+	Joined(Seat)
+	// Received tells of a frame for that seat.
+	Received(Seat, Frame)
+}
+
+// Seat is a place on a topic through one connection of one client. It is of no
+// more use after the connection has ended.
+type Seat struct {
+	Topic  Topic
+	Self   PeerID
+	client *Client
+	conn   *websocket.Conn
+}
+
+// URL returns the server.
+func (s Seat) URL() string { return s.client.url }
+
+// Send sends a box, which must be sealed from Self, to one peer or to all on
+// the topic (nil). That it returned nil does not mean that anybody got it.
+func (s Seat) Send(ctx context.Context, to *PeerID, box []byte) error {
+	if len(box) > MaxBox {
+		return fmt.Errorf("box of %d bytes: %w", len(box), ErrTooLarge)
+	}
+	raw, err := wire.Encode(Frame{Topic: s.Topic, From: s.Self, To: to, Box: box})
+	if err != nil {
+		return err
+	}
+	return send(ctx, s.conn, raw, writeTimeout)
+}
+
+// Client keeps a connection to one server and its places on topics.
+type Client struct {
+	url    string
+	logger *slog.Logger
+
+	mu       sync.Mutex // guards the below
+	handlers map[Topic]Handler
+	seats    map[Topic]Seat // on the current connection
+	conn     *websocket.Conn
+	changed  chan struct{} // one slot: handlers changed
+}
+
+// NewClient returns a client of the server at url ("ws://…" or "wss://…"; http
+// and https mean the same). A nil logger is none.
+func NewClient(url string, logger *slog.Logger) *Client {
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	return &Client{
+		url: url, logger: logger, changed: make(chan struct{}, 1),
+		handlers: make(map[Topic]Handler), seats: make(map[Topic]Seat),
+	}
+}
+
+// URL returns the server's URL.
+func (c *Client) URL() string { return c.url }
+
+// Connected reports whether the client is connected now.
+func (c *Client) Connected() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.conn != nil
+}
+
+// Join puts the client on a topic, now and after each reconnect, until Leave.
+// A second Join of one topic replaces the handler.
+func (c *Client) Join(t Topic, h Handler) {
+	c.mu.Lock()
+	c.handlers[t] = h
+	c.mu.Unlock()
+	c.poke()
+}
+
+// Leave takes the client off a topic.
+func (c *Client) Leave(t Topic) {
+	c.mu.Lock()
+	delete(c.handlers, t)
+	c.mu.Unlock()
+	c.poke()
+}
+
+func (c *Client) poke() {
+	select {
+	case c.changed <- struct{}{}:
+	default:
+	}
+}
+
+// Run keeps the client connected until ctx ends. It reconnects at once, then
+// after growing, random times of at most half a minute.
+func (c *Client) Run(ctx context.Context) {
+	wait := time.Duration(0)
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := c.session(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(began) > stable {
+			wait = 0
+		}
+		c.logger.Debug("signaling connection ended", "url", c.url, "err", err)
+		pause(ctx, jitter(wait))
+		wait = min(max(2*wait, retryMin), retryMax)
+	}
+}
+
+// jitter returns a time between half of d and one and a half of it.
+func jitter(d time.Duration) time.Duration {
+	if d <= 0 {
+		return 0
+	}
+	return d/2 + rand.N(d)
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// session is one connection, from dial to end.
+func (c *Client) session(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	conn, err := c.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.CloseNow()
+	conn.SetReadLimit(MaxFrame)
+	c.attach(conn)
+	defer c.attach(nil)
+	c.poke()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel(nil)
+	wg.Go(func() { cancel(keepAlive(ctx, conn, pingEvery, pingWithin)) })
+	wg.Go(func() { cancel(c.keepSeats(ctx, conn)) })
+	if err := c.read(ctx, conn); ctx.Err() == nil {
+		return err
+	}
+	return context.Cause(ctx)
+}
+
+func (c *Client) dial(ctx context.Context) (*websocket.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	conn, _, err := websocket.Dial(ctx, c.url, &websocket.DialOptions{
+		Subprotocols: []string{Protocol}, CompressionMode: websocket.CompressionDisabled,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("dial %s: %w", c.url, err)
+	}
+	if conn.Subprotocol() != Protocol {
+		_ = conn.CloseNow()
+		return nil, fmt.Errorf("dial %s: not a signaling server", c.url)
+	}
+	return conn, nil
+}
+
+func (c *Client) attach(conn *websocket.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.conn = conn
+	c.seats = make(map[Topic]Seat)
+}
+
+// keepSeats makes the seats of a connection what the handlers want.
+func (c *Client) keepSeats(ctx context.Context, conn *websocket.Conn) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-c.changed:
+		}
+		join, leave := c.diff(conn)
+		for _, t := range leave {
+			if err := c.request(ctx, conn, unsubscribe{Topic: t}); err != nil {
+				return err
+			}
+		}
+		for _, s := range join {
+			if err := c.request(ctx, conn, subscribe{Topic: s.Topic, Self: s.Self}); err != nil {
+				return err
+			}
+			if h := c.take(s); h != nil {
+				h.Joined(s)
+			}
+		}
+	}
+}
+
+func (c *Client) diff(conn *websocket.Conn) (join []Seat, leave []Topic) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for t := range c.seats {
+		if c.handlers[t] == nil {
+			leave = append(leave, t)
+			delete(c.seats, t)
+		}
+	}
+	for t := range c.handlers {
+		if _, ok := c.seats[t]; !ok {
+			join = append(join, Seat{Topic: t, Self: NewPeerID(), client: c, conn: conn})
+		}
+	}
+	return join, leave
+}
+
+// take makes a seat the current one and returns who is to be told.
+func (c *Client) take(s Seat) Handler {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.seats[s.Topic] = s
+	return c.handlers[s.Topic]
+}
+
+func (c *Client) request(ctx context.Context, conn *websocket.Conn, v any) error {
+	raw, err := wire.Encode(v)
+	if err != nil {
+		return err
+	}
+	return send(ctx, conn, raw, writeTimeout)
+}
+
+func (c *Client) read(ctx context.Context, conn *websocket.Conn) error {
+	for {
+		kind, raw, err := conn.Read(ctx)
+		if err != nil {
+			return fmt.Errorf("read: %w", err)
+		}
+		var f Frame
+		if kind != websocket.MessageBinary || decodeFrame(raw, &f) != nil {
+			continue // a server can say what it likes
+		}
+		if h, seat, ok := c.seated(f); ok {
+			h.Received(seat, f)
+		}
+	}
+}
+
+// seated returns who is to be told of a frame.
+func (c *Client) seated(f Frame) (Handler, Seat, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	seat, ok := c.seats[f.Topic]
+	h := c.handlers[f.Topic]
+	if !ok || h == nil || f.From == seat.Self || (f.To != nil && *f.To != seat.Self) {
+		return nil, Seat{}, false
+	}
+	return h, seat, true
+}
