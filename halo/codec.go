@@ -8,12 +8,14 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
+const maxElements = 1024 // of a list
+
 // The encoding of everything that is signed, hashed or stored: deterministic
 // CBOR (RFC 8949, 4.2.1) with integer map keys, definite lengths, no tags and
 // no floating point numbers.
 var (
 	encMode = mustEncMode()
-	decMode = mustDecMode()
+	decMode = mustDecMode(maxElements)
 )
 
 func mustEncMode() cbor.EncMode {
@@ -27,7 +29,7 @@ func mustEncMode() cbor.EncMode {
 	return mode
 }
 
-func mustDecMode() cbor.DecMode {
+func mustDecMode(elements int) cbor.DecMode {
 	mode, err := cbor.DecOptions{
 		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
 		IndefLength:       cbor.IndefLengthForbidden,
@@ -35,7 +37,7 @@ func mustDecMode() cbor.DecMode {
 		UTF8:              cbor.UTF8RejectInvalid,
 		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
 		MaxNestedLevels:   8,
-		MaxArrayElements:  1024,
+		MaxArrayElements:  elements,
 		MaxMapPairs:       64,
 		IntDec:            cbor.IntDecConvertSignedOrFail,
 	}.DecMode()
@@ -59,11 +61,13 @@ func encode(v any) ([]byte, error) {
 // bytes longer than limit, unknown fields, and every encoding but the one
 // encode would produce: the decoder alone accepts, for example, integers that
 // are longer than need be.
-func decode(b []byte, v any, limit int) error {
+func decode(b []byte, v any, limit int) error { return decodeWith(decMode, b, v, limit) }
+
+func decodeWith(mode cbor.DecMode, b []byte, v any, limit int) error {
 	if len(b) > limit {
 		return fmt.Errorf("decode %T: %d bytes, at most %d: %w", v, len(b), limit, ErrTooLarge)
 	}
-	if err := decMode.Unmarshal(b, v); err != nil {
+	if err := mode.Unmarshal(b, v); err != nil {
 		return fmt.Errorf("decode %T: %w: %w", v, ErrMalformed, err)
 	}
 	again, err := encode(reflect.ValueOf(v).Elem().Interface())

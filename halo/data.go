@@ -98,6 +98,9 @@ func (d Data) check() error {
 	if count > MaxChanges {
 		return fmt.Errorf("%d changes: %w", count, ErrTooLarge)
 	}
+	if len(d.Blobs) > maxElements {
+		return fmt.Errorf("%d blobs: %w", len(d.Blobs), ErrTooLarge)
+	}
 	return checkApp(d.App)
 }
 
@@ -133,7 +136,7 @@ func DecodeAdopt(plain []byte) (Adopt, error) {
 }
 
 func (a Adopt) check() error {
-	if len(a.Entries) == 0 || !sortedBy(a.Entries, func(e EntryID) []byte { return e[:] }) {
+	if len(a.Entries) == 0 || len(a.Entries) > maxElements || !sortedBy(a.Entries, func(e EntryID) []byte { return e[:] }) {
 		return malformed("adoption of no entries, or not sorted")
 	}
 	return nil

@@ -31,6 +31,7 @@ import (
 //	code secret   signal          -         key of sealed signaling
 //	code secret   noise-psk       -         pre-shared key of the session
 //	handshake     auth-code       -         key of the proof of the digits
+//	handshake     sas             -         pictures to compare, 4 bytes
 //	seed          root-sign       -         root signature key
 //	seed          root-kem        -         root receiving key
 //	seed          recovery-topic  -         20 bytes
@@ -224,7 +225,7 @@ func (k *DeviceKeys) unwrap(space SpaceID, w Wrap) (Secret, error) {
 		return Secret{}, fmt.Errorf("unwrap key of epoch %s: not for this device: %w", w.Epoch.Short(), ErrDecrypt)
 	}
 	info := wrapInfo(space, w.Epoch, w.Key.Device, w.Swarm)
-	recipient, err := hpke.NewRecipient(w.Key.Enc, k.kem, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), info)
+	recipient, err := hpke.NewRecipient(w.Key.Enc, k.private.reveal().kem, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), info)
 	if err != nil {
 		return Secret{}, fmt.Errorf("unwrap key of epoch %s: %w", w.Epoch.Short(), ErrDecrypt)
 	}

@@ -129,10 +129,14 @@ type Signer interface {
 
 // DeviceKeys are the private keys of a device. They print as "[secret]".
 type DeviceKeys struct {
-	sign   ed25519.PrivateKey
-	noise  *ecdh.PrivateKey
-	kem    hpke.PrivateKey
-	public DevicePublic
+	private hidden[devicePrivate]
+	public  DevicePublic
+}
+
+type devicePrivate struct {
+	sign  ed25519.PrivateKey
+	noise *ecdh.PrivateKey
+	kem   hpke.PrivateKey
 }
 
 var _ Signer = (*DeviceKeys)(nil)
@@ -155,7 +159,7 @@ func GenerateDeviceKeys() (*DeviceKeys, error) {
 }
 
 func newDeviceKeys(sign ed25519.PrivateKey, noise *ecdh.PrivateKey, kem hpke.PrivateKey) *DeviceKeys {
-	k := &DeviceKeys{sign: sign, noise: noise, kem: kem}
+	k := &DeviceKeys{private: hide(devicePrivate{sign, noise, kem})}
 	copy(k.public.Sign[:], sign.Public().(ed25519.PublicKey))
 	copy(k.public.Noise[:], noise.PublicKey().Bytes())
 	k.public.KEM = kem.PublicKey().Bytes()
@@ -169,16 +173,16 @@ func (k *DeviceKeys) Public() DevicePublic { return k.public }
 func (k *DeviceKeys) ID() DeviceID { return k.public.ID() }
 
 // Sign returns the Ed25519 signature of msg, which must begin with a label.
-func (k *DeviceKeys) Sign(msg []byte) []byte { return ed25519.Sign(k.sign, msg) }
+func (k *DeviceKeys) Sign(msg []byte) []byte { return ed25519.Sign(k.private.reveal().sign, msg) }
 
 // NoiseKey returns the private X25519 key, the static key of sessions.
-func (k *DeviceKeys) NoiseKey() []byte { return k.noise.Bytes() }
+func (k *DeviceKeys) NoiseKey() []byte { return k.private.reveal().noise.Bytes() }
 
 // Format implements fmt.Formatter: every verb prints "[secret]".
-func (*DeviceKeys) Format(f fmt.State, _ rune) { redact(f) }
+func (DeviceKeys) Format(f fmt.State, _ rune) { redact(f) }
 
 // LogValue implements slog.LogValuer.
-func (*DeviceKeys) LogValue() slog.Value { return slog.StringValue(redacted) }
+func (DeviceKeys) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // deviceKeysWire is how DeviceKeys are kept.
 type deviceKeysWire struct {
@@ -188,13 +192,14 @@ type deviceKeysWire struct {
 }
 
 func (k *DeviceKeys) wire() (deviceKeysWire, error) {
-	kem, err := k.kem.Bytes()
+	private := k.private.reveal()
+	kem, err := private.kem.Bytes()
 	if err != nil {
 		return deviceKeysWire{}, fmt.Errorf("encode receiving key: %w", err)
 	}
 	w := deviceKeysWire{KEM: kem}
-	copy(w.Sign[:], k.sign.Seed())
-	copy(w.Noise[:], k.noise.Bytes())
+	copy(w.Sign[:], private.sign.Seed())
+	copy(w.Noise[:], private.noise.Bytes())
 	return w, nil
 }
 
@@ -232,10 +237,12 @@ func DecodeDeviceKeys(b []byte) (*DeviceKeys, error) {
 // RootKeys are the keys of an identity that come from its phrase. They are
 // made when the phrase is at hand and dropped at once. They print as
 // "[secret]".
-type RootKeys struct {
+type RootKeys struct{ private hidden[rootPrivate] }
+
+type rootPrivate struct {
 	sign  ed25519.PrivateKey
 	kem   hpke.PrivateKey
-	topic [20]byte
+	topic Topic
 }
 
 // RootPublic is the public part of RootKeys.
@@ -292,27 +299,30 @@ func rootKeysFromSeed(seed []byte) (*RootKeys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("derive recovery key: %w", err)
 	}
-	k := &RootKeys{sign: ed25519.NewKeyFromSeed(derive(seed, "root-sign", 32)), kem: kem}
-	copy(k.topic[:], derive(seed, "recovery-topic", 20))
-	return k, nil
+	return &RootKeys{hide(rootPrivate{
+		sign:  ed25519.NewKeyFromSeed(derive(seed, "root-sign", 32)),
+		kem:   kem,
+		topic: Topic(derive(seed, "recovery-topic", len(Topic{}))),
+	})}, nil
 }
 
 // Public returns the public keys.
 func (k *RootKeys) Public() RootPublic {
-	p := RootPublic{KEM: k.kem.PublicKey().Bytes()}
-	copy(p.Sign[:], k.sign.Public().(ed25519.PublicKey))
+	private := k.private.reveal()
+	p := RootPublic{KEM: private.kem.PublicKey().Bytes()}
+	copy(p.Sign[:], private.sign.Public().(ed25519.PublicKey))
 	return p
 }
 
 // Sign returns the Ed25519 signature of msg, which must begin with a label.
-func (k *RootKeys) Sign(msg []byte) []byte { return ed25519.Sign(k.sign, msg) }
+func (k *RootKeys) Sign(msg []byte) []byte { return ed25519.Sign(k.private.reveal().sign, msg) }
 
 // RecoveryTopic returns the topic on which the identity's own devices can be
 // met with the phrase alone.
-func (k *RootKeys) RecoveryTopic() [20]byte { return k.topic }
+func (k *RootKeys) RecoveryTopic() Topic { return k.private.reveal().topic }
 
 // Format implements fmt.Formatter: every verb prints "[secret]".
-func (*RootKeys) Format(f fmt.State, _ rune) { redact(f) }
+func (RootKeys) Format(f fmt.State, _ rune) { redact(f) }
 
 // LogValue implements slog.LogValuer.
-func (*RootKeys) LogValue() slog.Value { return slog.StringValue(redacted) }
+func (RootKeys) LogValue() slog.Value { return slog.StringValue(redacted) }

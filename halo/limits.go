@@ -17,7 +17,6 @@ const (
 
 // Limits of what a reader keeps or accepts, which others may set otherwise.
 const (
-	MaxPending     = 1024    // credentials that wait for parents, per graph
-	MaxAdmitSize   = 8 << 20 // bytes of an Admit message
-	MaxMessageSize = 1 << 20 // bytes of any other invitation message
+	MaxPending     = 1024         // credentials that wait for parents, per graph
+	MaxMessageSize = 1<<20 - 1024 // bytes of an invitation message, with room for a frame
 )

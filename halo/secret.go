@@ -12,11 +12,17 @@ import (
 
 const redacted = "[secret]"
 
+// hidden holds a value behind a function. The package fmt prints unexported
+// fields without asking their methods, through pointers too, but of a function
+// it prints the address.
+type hidden[T any] struct{ reveal func() T }
+
+func hide[T any](v T) hidden[T] { return hidden[T]{func() T { return v }} }
+
 // Secret is 32 bytes that must not be seen. It prints as "[secret]" in every
-// format and in every log, also inside of other values: it holds a pointer,
-// because fmt prints unexported fields without asking their methods. The zero
-// Secret is no secret.
-type Secret struct{ p *[32]byte }
+// format and in every log, and inside of other values it does not print at all.
+// The zero Secret is no secret.
+type Secret struct{ bytes hidden[*[32]byte] }
 
 // NewSecret returns b as a secret. It fails unless b is 32 bytes; b is copied.
 func NewSecret(b []byte) (Secret, error) {
@@ -25,34 +31,31 @@ func NewSecret(b []byte) (Secret, error) {
 	}
 	p := new([32]byte)
 	copy(p[:], b)
-	return Secret{p}, nil
+	return Secret{hide(p)}, nil
 }
 
 // IsZero reports whether s holds nothing.
-func (s Secret) IsZero() bool { return s.p == nil }
+func (s Secret) IsZero() bool { return s.bytes.reveal == nil }
 
 // Bytes returns a copy of the secret, for those who must encode or use it; nil
 // for the zero Secret.
 func (s Secret) Bytes() []byte {
-	if s.p == nil {
+	if s.IsZero() {
 		return nil
 	}
-	return append([]byte(nil), s.p[:]...)
+	return append([]byte(nil), s.bytes.reveal()[:]...)
 }
 
 // Equal reports in constant time whether both are the same secret.
 func (s Secret) Equal(other Secret) bool {
-	if s.p == nil || other.p == nil {
-		return s.p == other.p
-	}
-	return subtle.ConstantTimeCompare(s.p[:], other.p[:]) == 1
+	return s.IsZero() == other.IsZero() && subtle.ConstantTimeCompare(s.Bytes(), other.Bytes()) == 1
 }
 
 // Wipe overwrites the secret in memory, for all copies of s. Best effort: the
 // runtime may have made others.
 func (s Secret) Wipe() {
-	if s.p != nil {
-		clear(s.p[:])
+	if !s.IsZero() {
+		clear(s.bytes.reveal()[:])
 	}
 }
 
