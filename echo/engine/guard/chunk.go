@@ -149,8 +149,7 @@ func Deflate(chunk []byte) []byte {
 }
 
 // SplitChunks splits a file or message of chunks that follow one another:
-// documents and changes, each at most maxChunk bytes, at most maxChunks of
-// them. It checks that the chunks fill data exactly, and looks inside none.
+// documents and changes, at most MaxChunks of them. It checks that the chunks fill data exactly, and looks inside none.
 func SplitChunks(data []byte) ([]Chunk, error) {
 	var out []Chunk
 	for len(data) > 0 {

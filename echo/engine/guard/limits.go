@@ -8,6 +8,7 @@ const (
 	MaxOps      = 1 << 20
 	MaxDeps     = 256
 	MaxActors   = 4096 // actors beside the author that a change mentions
+	MaxActorLen = 64   // bytes
 	MaxColumns  = 64
 	MaxMessage  = 1 << 10 // bytes
 	MaxStartOp  = 1 << 31
