@@ -71,7 +71,11 @@ func (w *writer) value(v *doc.Value) {
 		return
 	}
 	p := plain(v)
-	if !w.canonical && v.Kind == doc.Float {
+	switch {
+	case v.Kind == doc.Unknown:
+		w.link(unknownKey, encodeBase64(v.Bytes))
+		return
+	case v.Kind == doc.Float && !w.canonical:
 		p = *v // keeps its kind
 	}
 	switch p.Kind {

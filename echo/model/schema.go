@@ -51,30 +51,41 @@ func schemaOf(v *doc.Value, path doc.Path) (*Schema, error) {
 	if s.Merge, err = mergeMode(v.Get(MergeKeyword), path); err != nil {
 		return nil, err
 	}
-	if properties := v.Get("properties"); properties != nil && properties.Kind == doc.Map {
-		for _, f := range properties.Fields {
-			sub, err := schemaOf(f.Value, path.Join(doc.Key("properties"), doc.Key(f.Key)))
-			if err != nil {
-				return nil, err
-			}
-			if sub != nil {
-				if s.Fields == nil {
-					s.Fields = make(map[string]*Schema)
-				}
-				s.Fields[f.Key] = sub
-			}
-		}
-	}
 	if s.Other, err = schemaOf(v.Get("additionalProperties"), path.Join(doc.Key("additionalProperties"))); err != nil {
 		return nil, err
 	}
 	if s.Items, err = schemaOf(v.Get("items"), path.Join(doc.Key("items"))); err != nil {
 		return nil, err
 	}
+	if err := s.properties(v.Get("properties"), path.Join(doc.Key("properties"))); err != nil {
+		return nil, err
+	}
 	if s.Merge == MergeByRule && s.Fields == nil && s.Other == nil && s.Items == nil {
 		return nil, nil
 	}
 	return s, nil
+}
+
+// properties reads the fields that a schema names. One of which it says
+// nothing is only noted where it must not be taken for one of the others.
+func (s *Schema) properties(v *doc.Value, path doc.Path) error {
+	if v == nil || v.Kind != doc.Map {
+		return nil
+	}
+	for _, f := range v.Fields {
+		sub, err := schemaOf(f.Value, path.Join(doc.Key(f.Key)))
+		if err != nil {
+			return err
+		}
+		if sub == nil && s.Other == nil {
+			continue
+		}
+		if s.Fields == nil {
+			s.Fields = make(map[string]*Schema)
+		}
+		s.Fields[f.Key] = sub
+	}
+	return nil
 }
 
 func mergeMode(v *doc.Value, path doc.Path) (MergeMode, error) {
@@ -103,7 +114,7 @@ func (s *Schema) field(key string) *Schema {
 	if s == nil {
 		return nil
 	}
-	if sub := s.Fields[key]; sub != nil {
+	if sub, ok := s.Fields[key]; ok {
 		return sub
 	}
 	return s.Other
