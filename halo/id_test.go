@@ -2,6 +2,7 @@ package halo_test
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"strings"
 	"testing"
@@ -72,13 +73,14 @@ func TestParseIDRefuses(t *testing.T) {
 	}
 }
 
+// TestPublicID uses the key and the id of a space that the DXOS client made.
 func TestPublicID(t *testing.T) {
-	key := make([]byte, 32)
-	want := "BMZUHVLPYMK6YB5VQ3EFZ4XZCMMTOTFOE" // SHA-256 of 32 zero bytes begins 66687aadf862bd77
-	if got := halo.PublicID(key); len(got) != 33 || got[0] != 'B' {
-		t.Errorf("PublicID: got %q, want B and 32 characters like %q", got, want)
+	key, err := hex.DecodeString("0461fb2c99d92a700d8529d36031930c8f255f1028b2a4e1a7e3a5f056c8aecb679af1b8ef3610ed805f0a63340e1f8aaab3a5bfaab00ecc256dc45efb1c27fc72")
+	check(t, err)
+	if got, want := halo.PublicID(key), "BXI2YEJ7SYR6LUXXYM5PNAH663VEPWHC2"; got != want {
+		t.Errorf("PublicID: got %q, want %q", got, want)
 	}
-	if got := halo.DID(key); got != "did:halo:"+halo.PublicID(key) {
-		t.Errorf("DID: got %q", got)
+	if got, want := halo.DID(make([]byte, 32)), "did:halo:BMZUHVLPYMK6XO3EPYGFY5H4OEAEJOFEF"; got != want {
+		t.Errorf("DID: got %q, want %q", got, want)
 	}
 }
