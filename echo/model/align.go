@@ -2,9 +2,9 @@ package model
 
 import "slices"
 
-// Bounds of one alignment. Editing scripts up to maxScript operations long
-// are minimal; the work of finding them, in comparisons, is bounded over the
-// whole alignment, so that hostile input costs some tenths of a second.
+// Bounds of the search. Editing scripts up to maxScript operations long are
+// minimal; the work of finding them, in comparisons, is bounded over all
+// alignments of one diff, so that hostile input costs some tenths of a second.
 const (
 	maxScript = 1024
 	maxWork   = 20_000_000
@@ -16,9 +16,11 @@ const (
 // order. Up to maxScript differences the subsequence is a longest one;
 // beyond, it is built around the elements that occur once on both sides, and
 // what is between two of those and differs too much has no partners. If every
-// element occurs once on either side it is always a longest one.
-func align(a, b []uint32) []int {
-	al := aligner{partner: make([]int, len(a)), work: maxWork}
+// element occurs once on either side it is always a longest one. The work done
+// is subtracted from work; where that is used up, only what is common at the
+// ends and the elements that occur once are found.
+func align(a, b []uint32, work *int) []int {
+	al := aligner{partner: make([]int, len(a)), work: work}
 	for i := range al.partner {
 		al.partner[i] = -1
 	}
@@ -28,7 +30,7 @@ func align(a, b []uint32) []int {
 
 type aligner struct {
 	partner []int
-	work    int
+	work    *int
 }
 
 // side is a part of one sequence. After pruning, places tells where the
@@ -59,7 +61,7 @@ func (s side) prune(other side) side {
 	for _, e := range other.elems {
 		have[e] = struct{}{}
 	}
-	out := side{places: []int{}}
+	out := side{elems: make([]uint32, 0, len(s.elems)), places: make([]int, 0, len(s.elems))}
 	for i, e := range s.elems {
 		if _, ok := have[e]; ok {
 			out.elems = append(out.elems, e)
@@ -106,7 +108,7 @@ func (al *aligner) trim(a, b side) (side, side) {
 // where it is longer than maxScript or the work is used up.
 func (al *aligner) shortest(a, b side) bool {
 	n, m := len(a.elems), len(b.elems)
-	if n-m > maxScript || m-n > maxScript {
+	if n-m > maxScript || m-n > maxScript || *al.work < 0 {
 		return false
 	}
 	limit := min(n+m, maxScript)
@@ -128,7 +130,7 @@ func (al *aligner) shortest(a, b side) bool {
 				x, y = x+1, y+1
 			}
 			reach[mid+k] = int32(x)
-			if al.work -= x - start + 1; al.work < 0 {
+			if *al.work -= x - start + 1; *al.work < 0 {
 				return false
 			}
 			if x >= n && y >= m {

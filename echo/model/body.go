@@ -114,14 +114,14 @@ func diffLines(base []*doc.Value, next string, prefix doc.Path) []doc.Edit {
 	}
 	b := splitLines(next)
 	var out []doc.Edit
-	at, j := 0, 0
+	at, j, work := 0, 0, maxWork
 	insert := func(end int) {
 		for ; j < end; j++ {
 			out = append(out, doc.Edit{Op: doc.Insert, Path: prefix.Join(doc.Index(at)), Value: doc.NewString(b[j])})
 			at++
 		}
 	}
-	for _, p := range alignTokens(a, b) {
+	for _, p := range alignTokens(a, b, &work) {
 		if p < 0 {
 			out = append(out, doc.Edit{Op: doc.Delete, Path: prefix.Join(doc.Index(at))})
 			continue

@@ -15,10 +15,11 @@ import (
 type prints struct {
 	seed maphash.Seed
 	memo map[*doc.Value]uint64 // of maps and lists
+	work int                   // left for aligning lists, as in align
 }
 
 func newPrints() *prints {
-	return &prints{seed: maphash.MakeSeed(), memo: make(map[*doc.Value]uint64)}
+	return &prints{seed: maphash.MakeSeed(), memo: make(map[*doc.Value]uint64), work: maxWork}
 }
 
 func (p *prints) of(v *doc.Value) uint64 {

@@ -36,7 +36,7 @@ const maxCells = 4096
 func (p *prints) script(base, next []*doc.Value) []step {
 	l := lists{prints: p, base: base, next: next, identity: commonIdentity(base, next)}
 	l.intern()
-	return l.steps(align(l.a, l.b))
+	return l.steps(align(l.a, l.b, &p.work))
 }
 
 type lists struct {

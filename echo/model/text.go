@@ -17,9 +17,31 @@ import (
 // much to be compared is replaced as a whole, after what is common at both
 // ends.
 func DiffText(base, next string, prefix doc.Path) []doc.Edit {
-	c := comparison{base: base, next: next}
+	c := comparison{base: base, next: next, work: maxWork}
 	c.between(span{0, len(base), 0, len(next)})
+	c.limit()
+	c.slide()
 	return c.edits(prefix)
+}
+
+// maxSplices bounds the number of splices of one comparison.
+const maxSplices = 4096
+
+// limit joins changes with little text between them until there are few
+// enough.
+func (c *comparison) limit() {
+	for near := 16; len(c.spans) > maxSplices; near *= 2 {
+		joined := c.spans[:1]
+		for _, s := range c.spans[1:] {
+			last := &joined[len(joined)-1]
+			if s.base-last.baseEnd <= near {
+				last.baseEnd, last.nextEnd = s.baseEnd, s.nextEnd
+			} else {
+				joined = append(joined, s)
+			}
+		}
+		c.spans = joined
+	}
 }
 
 // span is a part of the base and the part of the next text that replaces it,
@@ -29,6 +51,7 @@ type span struct{ base, baseEnd, next, nextEnd int }
 type comparison struct {
 	base, next string
 	spans      []span // what changed, in order
+	work       int    // left, as in align
 }
 
 func (c *comparison) edits(prefix doc.Path) []doc.Edit {
@@ -94,7 +117,7 @@ func (c *comparison) lines(s span) {
 func (c *comparison) compare(s span, split splitter, gap func(span)) {
 	base, next := c.parts(s)
 	a, b := split(base), split(next)
-	partner := alignTokens(a, b)
+	partner := alignTokens(a, b, &c.work)
 	at := span{s.base, s.base, s.next, s.next}
 	j := 0
 	for i, p := range partner {
@@ -148,7 +171,7 @@ func (c *comparison) words(s span) {
 
 // clusters compares long runs of text without words.
 func (c *comparison) clusters(s span, a, b []string) {
-	partner := dropShort(alignTokens(a, b))
+	partner := dropShort(alignTokens(a, b, &c.work))
 	at := span{s.base, s.base, s.next, s.next}
 	j := 0
 	for i, p := range partner {

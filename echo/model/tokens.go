@@ -83,7 +83,7 @@ var unspaced = []*unicode.RangeTable{unicode.Han, unicode.Hiragana, unicode.Kata
 	unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar}
 
 // alignTokens aligns two sequences of tokens, as align does.
-func alignTokens(a, b []string) []int {
+func alignTokens(a, b []string, work *int) []int {
 	names := make(map[string]uint32)
 	intern := func(tokens []string) []uint32 {
 		out := make([]uint32, len(tokens))
@@ -97,5 +97,5 @@ func alignTokens(a, b []string) []int {
 		}
 		return out
 	}
-	return align(intern(a), intern(b))
+	return align(intern(a), intern(b), work)
 }
