@@ -20,6 +20,9 @@ var ErrBadID = errors.New("malformed identifier")
 // 16 bytes, as in automerge-repo.
 type DocumentID [16]byte
 
+// IsZero reports whether id is the zero id, which names no document.
+func (id DocumentID) IsZero() bool { return id == DocumentID{} }
+
 // URLPrefix stands before a DocumentID in an Automerge URL.
 const URLPrefix = "automerge:"
 

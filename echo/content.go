@@ -1,0 +1,288 @@
+package echo
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"echofs/echo/doc"
+	"echofs/echo/model"
+)
+
+// MaxBody is the largest body of a text object, in bytes.
+const MaxBody = 16 << 20
+
+// A view is the part of an object's structure that its file shows: for a
+// structured object a map of its @-fields and its data, for a text its body.
+
+// viewOf returns what the file of an object of a kind shows.
+func viewOf(kind Kind, structure *doc.Value) *doc.Value {
+	data := structure.Get(keyData)
+	if kind == KindText {
+		return doc.NewText(data.Get(bodyField).Text())
+	}
+	view := doc.NewMap()
+	add := func(key string, v *doc.Value) {
+		if v != nil {
+			view.Fields = append(view.Fields, doc.Field{Key: key, Value: v})
+		}
+	}
+	system := structure.Get(keySystem)
+	if typ := refText(system.Get(keyType)); typ != "" {
+		add("@type", doc.NewString(typ))
+	}
+	if system.Get(keyKind).Text() == kindRelation {
+		add("@relationSource", system.Get(keySource))
+		add("@relationTarget", system.Get(keyTarget))
+	}
+	if data != nil && data.Kind == doc.Map {
+		for _, f := range data.Fields {
+			if !strings.HasPrefix(f.Key, "@") { // reserved: kept in the document
+				view.Fields = append(view.Fields, f)
+			}
+		}
+	}
+	return view
+}
+
+// parseView reads a file's content; base is the view of the version it is
+// compared with, or nil. It fails with *InvalidError.
+func parseView(kind Kind, data []byte, base *doc.Value) (*doc.Value, error) {
+	if kind == KindText {
+		return parseBody(data)
+	}
+	lim := model.DefaultLimits
+	lim.Foreign = base != nil && model.HasForeign(base)
+	v, err := model.Parse(data, lim)
+	var syntax *model.SyntaxError
+	switch {
+	case errors.Is(err, model.ErrEmpty):
+		return nil, errEmpty
+	case errors.Is(err, model.ErrTooLarge):
+		return nil, &InvalidError{Reason: err.Error(), TooLarge: true}
+	case errors.As(err, &syntax):
+		return nil, &InvalidError{Line: syntax.Line, Column: syntax.Column, Pointer: syntax.Pointer, Reason: syntax.Reason}
+	case err != nil:
+		return nil, &InvalidError{Reason: err.Error()}
+	case v.Kind != doc.Map:
+		return nil, &InvalidError{Line: 1, Column: 1, Reason: "the top level of an object must be { … }, not a " + v.Kind.String()}
+	}
+	return v, nil
+}
+
+func parseBody(data []byte) (*doc.Value, error) {
+	if len(data) > MaxBody {
+		return nil, &InvalidError{TooLarge: true, Reason: fmt.Sprintf("%d bytes of text; the limit is %d", len(data), MaxBody)}
+	}
+	if utf8.Valid(data) {
+		return doc.NewString(string(data)), nil
+	}
+	line, column := 1, 1
+	for rest := data; len(rest) > 0; {
+		c, n := utf8.DecodeRune(rest)
+		if c == utf8.RuneError && n == 1 {
+			break
+		}
+		column++
+		if c == '\n' {
+			line, column = line+1, 1
+		}
+		rest = rest[n:]
+	}
+	return nil, &InvalidError{Line: line, Column: column, NotText: true, Reason: "not UTF-8 text"}
+}
+
+// adopt returns the data of a new object whose file shows view, and its type.
+func adopt(kind Kind, view *doc.Value) (data *doc.Value, typ string, err error) {
+	if kind == KindText {
+		return doc.NewMap(doc.Field{Key: bodyField, Value: bodyValue(view.Str)}), TypeText, nil
+	}
+	own, fields := splitView(view)
+	if typ, err = own.check(doc.ObjectID{}); err != nil {
+		return nil, "", err
+	}
+	return model.Adopt(doc.NewMap(fields...), nil), typ, nil
+}
+
+// maxTextBody bounds the bodies that are merged by character or line: the
+// core takes some 565 bytes of memory for each character of a text.
+const maxTextBody = 256 << 10
+
+// bodyValue chooses how a body is kept.
+func bodyValue(body string) *doc.Value {
+	if len(body) > maxTextBody {
+		return doc.NewString(body)
+	}
+	return doc.NewText(body)
+}
+
+// editView returns the edits that make what the file of object id shows out of
+// base into next.
+func editView(kind Kind, id doc.ObjectID, structure, next *doc.Value) ([]doc.Edit, error) {
+	if kind == KindText {
+		return editBody(id, structure.At(keyData, bodyField), next.Str), nil
+	}
+	base := viewOf(kind, structure)
+	ownBase, fieldsBase := splitView(base)
+	ownNext, fieldsNext := splitView(next)
+	edits, err := ownNext.edits(id, ownBase)
+	if err != nil {
+		return nil, err
+	}
+	return append(edits, model.Diff(doc.NewMap(fieldsBase...), doc.NewMap(fieldsNext...),
+		model.DiffOptions{Prefix: at(id, keyData)})...), nil
+}
+
+func editBody(id doc.ObjectID, base *doc.Value, next string) []doc.Edit {
+	path := at(id, keyData, bodyField)
+	switch {
+	case base.Text() == next:
+		return nil
+	case base != nil && base.Kind == doc.Text && len(next) <= maxTextBody:
+		return model.DiffText(base.Str, next, path)
+	}
+	return []doc.Edit{{Op: doc.Put, Path: path, Value: bodyValue(next)}}
+}
+
+// renderView returns the text of a view: old, the file's text until now, with
+// only what changed between the views changed; without an old text the layout
+// of an object that was never written here. rank lists keys in the order in
+// which they were created.
+func renderView(kind Kind, old []byte, before, after *doc.Value, rank []string) []byte {
+	if kind == KindText {
+		return []byte(after.Str)
+	}
+	opt := model.RenderOptions{}
+	if len(rank) > 0 {
+		order := make(map[string]int, len(rank))
+		for i, k := range rank {
+			order[k] = i
+		}
+		opt.Rank = func(_ doc.Path, key string) int {
+			if i, ok := order[key]; ok {
+				return i
+			}
+			return len(order)
+		}
+	}
+	if old == nil || before == nil {
+		return model.Render(after, opt)
+	}
+	return model.Patch(old, before, after, opt)
+}
+
+// shows reports whether a text, which parses to parsed, is a text of view.
+func shows(kind Kind, parsed, view *doc.Value) bool {
+	if kind == KindText {
+		return parsed.Str == view.Str
+	}
+	_, a := splitView(parsed)
+	_, b := splitView(view)
+	return model.Same(doc.NewMap(a...), doc.NewMap(b...))
+}
+
+// ownFields are the fields of a structured file that ECHO gives a meaning.
+type ownFields struct {
+	typ            string
+	source, target *doc.Value
+	id             string
+	reserved       string // the first @-field that a file may not have
+}
+
+// splitView parts the @-fields of a view from its data.
+func splitView(view *doc.Value) (own ownFields, data []doc.Field) {
+	for _, f := range view.Fields {
+		switch f.Key {
+		case "@type":
+			own.typ = f.Value.Text()
+			if own.typ == "" {
+				own.typ = refText(f.Value)
+			}
+			if own.typ == "" {
+				own.reserved = f.Key
+			}
+		case "@relationSource":
+			own.source = f.Value
+		case "@relationTarget":
+			own.target = f.Value
+		case "@id":
+			own.id = f.Value.Text()
+		default:
+			if strings.HasPrefix(f.Key, "@") {
+				own.reserved = f.Key
+				continue
+			}
+			data = append(data, f)
+		}
+	}
+	return own, data
+}
+
+// check fails where the fields are not ones a file of object id may have. A
+// zero id is that of a new object, which takes no id from its file.
+func (o ownFields) check(id doc.ObjectID) (typ string, err error) {
+	invalid := func(field, reason string) error {
+		return &InvalidError{Pointer: "/" + field, Reason: reason}
+	}
+	switch {
+	case o.reserved == "@type":
+		return "", invalid("@type", "@type must be the name of a type, such as \"dxn:type:example.com/type/Contact:0.1.0\"")
+	case o.reserved != "":
+		return "", invalid(o.reserved, "fields that begin with @ are reserved")
+	case o.typ == TypeFolder || o.typ == TypeText || o.typ == TypeProperties:
+		return "", invalid("@type", "this type is made by the file system only")
+	case o.typ != "" && !strings.HasPrefix(o.typ, "dxn:"):
+		return "", invalid("@type", "the name of a type begins with \"dxn:\"")
+	case (o.source == nil) != (o.target == nil):
+		return "", invalid("@relationSource", "a relation has both @relationSource and @relationTarget")
+	case o.source != nil && (refText(o.source) == "" || refText(o.target) == ""):
+		return "", invalid("@relationSource", "the ends of a relation are references, such as {\"/\": \"echo:///01J…\"}")
+	case o.id != "" && !id.IsZero() && o.id != id.String():
+		return "", invalid("@id", "the id of an object cannot be changed")
+	}
+	return o.typ, nil
+}
+
+// edits returns the edits of the object's system part.
+func (o ownFields) edits(id doc.ObjectID, base ownFields) ([]doc.Edit, error) {
+	if o.typ != base.typ || o.reserved != "" || o.id != "" || !sameEnds(o, base) {
+		if _, err := o.check(id); err != nil {
+			return nil, err
+		}
+	}
+	var edits []doc.Edit
+	put := func(key string, v *doc.Value) {
+		edits = append(edits, doc.Edit{Op: doc.Put, Path: at(id, keySystem, key), Value: v})
+	}
+	remove := func(key string) {
+		edits = append(edits, doc.Edit{Op: doc.Delete, Path: at(id, keySystem, key)})
+	}
+	switch {
+	case o.typ == base.typ:
+	case o.typ == "":
+		remove(keyType)
+	default:
+		put(keyType, doc.NewMap(doc.Field{Key: keyRef, Value: doc.NewString(o.typ)}))
+	}
+	if !sameEnds(o, base) {
+		if o.source == nil {
+			remove(keyKind)
+			remove(keySource)
+			remove(keyTarget)
+		} else {
+			put(keyKind, doc.NewString(kindRelation))
+			put(keySource, model.Adopt(o.source, nil))
+			put(keyTarget, model.Adopt(o.target, nil))
+		}
+	}
+	return edits, nil
+}
+
+func sameEnds(a, b ownFields) bool {
+	return refText(a.source) == refText(b.source) && refText(a.target) == refText(b.target)
+}
+
+// sameBytes reports whether two texts are the same.
+func sameBytes(a, b []byte) bool { return bytes.Equal(a, b) }

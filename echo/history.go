@@ -1,0 +1,291 @@
+package echo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"echofs/echo/doc"
+	"echofs/echo/model"
+	"echofs/halo"
+)
+
+// Revision is one change of one object, as this vault has seen them.
+type Revision struct {
+	Rev     int // from 1, in the order in which the changes arrived here
+	Change  string
+	Time    time.Time // as the author says
+	Author  string
+	Device  string
+	Fields  []string
+	Summary string
+}
+
+// maxLog bounds what one call of History returns; older revisions are left out.
+const maxLog = 100_000
+
+// History lists the revisions of an object, newest first. Nodes that are no
+// objects have none.
+func (r *Repo) History(_ context.Context, ino Ino) ([]Revision, error) {
+	row, s, err := r.objectNode(ino)
+	if err != nil {
+		return nil, fmt.Errorf("history: %w", err)
+	}
+	revs, err := s.revisions(row.ID)
+	if err != nil {
+		return nil, fmt.Errorf("history of %q: %w", row.Name, err)
+	}
+	state := s.State()
+	out := make([]Revision, 0, len(revs))
+	for i, v := range slices.Backward(revs) {
+		out = append(out, Revision{Rev: i + 1, Change: v.Change.String(), Time: timeOf(v.Time),
+			Author: s.nameOf(state, v.Identity), Device: s.deviceName(v.Device), Fields: v.Fields, Summary: v.Summary})
+	}
+	return out, nil
+}
+
+// objectNode returns the row of an object's node and its space.
+func (r *Repo) objectNode(ino Ino) (*nodeRow, *Space, error) {
+	row, err := getNode(r.store, ino)
+	if err != nil {
+		return nil, nil, err
+	}
+	if row.ID.IsZero() {
+		return nil, nil, fmt.Errorf("%q is no object: %w", row.Name, ErrNotFound)
+	}
+	s, err := r.spaceOf(row)
+	return row, s, err
+}
+
+// revisions returns the revisions of an object, oldest first.
+func (s *Space) revisions(id doc.ObjectID) ([]revisionRow, error) {
+	var out []revisionRow
+	var bad error
+	err := scanPrefix(s.repo.store, key(tableLog, s.id, id), func(_, v []byte) bool {
+		var row revisionRow
+		if bad = decodeRow(v, &row); bad != nil {
+			return false
+		}
+		out = append(out, row)
+		return len(out) < maxLog
+	})
+	return out, errors.Join(err, bad)
+}
+
+// ErrBadRevision is wrapped where a text names no revision of the object.
+var ErrBadRevision = errors.New("no such revision")
+
+// Show returns an object's file as it is, or as it was at a revision: a number
+// or the beginning of a change's hash as History gives them, or a time such as
+// 2026-11-20T18:00, 2026-11-20, 18:00 or -2h. Canonical output has sorted keys
+// and no layout, and is equal on all vaults that hold the same entries.
+func (r *Repo) Show(ctx context.Context, ino Ino, at string, canonical bool) ([]byte, error) {
+	row, s, err := r.objectNode(ino)
+	if err != nil {
+		return nil, fmt.Errorf("show: %w", err)
+	}
+	if row.Kind == KindFolder {
+		return nil, fmt.Errorf("show %q: %w", row.Name, ErrIsDir)
+	}
+	if at == "" && !canonical {
+		text, err := currentText(r.store, row)
+		return text, wrapf(err, "show %q", row.Name)
+	}
+	structure, err := r.structureOf(ctx, s, row, at)
+	if err != nil {
+		return nil, fmt.Errorf("show %q: %w", row.Name, err)
+	}
+	view := viewOf(row.Kind, structure)
+	if canonical {
+		return canonicalView(row.Kind, view), nil
+	}
+	return renderView(row.Kind, nil, nil, view, nil), nil
+}
+
+func canonicalView(kind Kind, view *doc.Value) []byte {
+	if kind == KindText {
+		return []byte(view.Str)
+	}
+	return append(model.Canonical(view), '\n')
+}
+
+func (r *Repo) structureOf(ctx context.Context, s *Space, row *nodeRow, at string) (*doc.Value, error) {
+	if row.Stage == Fresh {
+		return nil, fmt.Errorf("nothing was saved yet: %w", ErrNotFound)
+	}
+	if at == "" {
+		return getValue(r.store, s.id, row.ID)
+	}
+	revs, err := s.revisions(row.ID)
+	if err != nil {
+		return nil, err
+	}
+	heads, err := findRevision(revs, at, r.now())
+	if err != nil {
+		return nil, err
+	}
+	return r.readStructure(ctx, s, row.ID, heads)
+}
+
+func (r *Repo) readStructure(ctx context.Context, s *Space, id doc.ObjectID, heads doc.Heads) (*doc.Value, error) {
+	obj, err := getObject(r.store, s.id, id)
+	if err != nil {
+		return nil, err
+	}
+	d := &document{id: obj.Doc}
+	if ok, err := getRow(r.store, key(tableDoc, s.id, d.id), &d.row); err != nil || !ok {
+		return nil, orNotFound(ok, err)
+	}
+	value, err := r.engine.Read(ctx, chunkSource(r.store, s.id, d), heads)
+	if err != nil {
+		return nil, err
+	}
+	structure := value.At(keyObjects, id.String())
+	if structure == nil {
+		return nil, ErrNotFound
+	}
+	return structure, nil
+}
+
+// findRevision returns the version that a text names.
+func findRevision(revs []revisionRow, at string, now time.Time) (doc.Heads, error) {
+	if n, err := strconv.Atoi(at); err == nil && n > 0 && len(at) < minPrefix+4 {
+		if n > len(revs) {
+			return nil, fmt.Errorf("revision %d of %d: %w", n, len(revs), ErrBadRevision)
+		}
+		return revs[n-1].Heads, nil
+	}
+	if len(at) >= minPrefix {
+		for _, v := range revs {
+			if strings.HasPrefix(v.Change.String(), at) {
+				return v.Heads, nil
+			}
+		}
+	}
+	when, err := parseTime(at, now)
+	if err != nil {
+		return nil, fmt.Errorf("%q: %w", at, ErrBadRevision)
+	}
+	for _, v := range slices.Backward(revs) {
+		if v.Time <= when.UnixMilli() {
+			return v.Heads, nil
+		}
+	}
+	return nil, fmt.Errorf("nothing before %s: %w", when.Format(time.RFC3339), ErrBadRevision)
+}
+
+var timeForms = []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02", "2006-01"}
+
+// parseTime reads a point in time; what it leaves out is the beginning of it.
+func parseTime(s string, now time.Time) (time.Time, error) {
+	if d, err := time.ParseDuration(s); err == nil {
+		return now.Add(-max(d, -d)), nil
+	}
+	for _, form := range timeForms {
+		if t, err := time.ParseInLocation(form, s, now.Location()); err == nil {
+			return t, nil
+		}
+	}
+	if t, err := time.ParseInLocation("15:04", s, now.Location()); err == nil {
+		y, m, d := now.Date()
+		return time.Date(y, m, d, t.Hour(), t.Minute(), 0, 0, now.Location()), nil
+	}
+	return time.Time{}, ErrBadRevision
+}
+
+// ReadVersion returns what an object's file looks like at a version, in the
+// layout of an object that was never written here.
+func (r *Repo) ReadVersion(ctx context.Context, ino Ino, v Version) ([]byte, error) {
+	row, s, err := r.objectNode(ino)
+	if err != nil {
+		return nil, fmt.Errorf("read version: %w", err)
+	}
+	heads := v.Heads
+	if len(heads) == 0 {
+		obj, err := getObject(r.store, s.id, row.ID)
+		if err != nil {
+			return nil, fmt.Errorf("read version: %w", err)
+		}
+		if heads = (doc.Heads{obj.First}); obj.First.IsZero() {
+			return currentText(r.store, row)
+		}
+	}
+	structure, err := r.readStructure(ctx, s, row.ID, heads)
+	if err != nil {
+		return nil, fmt.Errorf("read version of %q: %w", row.Name, err)
+	}
+	return renderView(row.Kind, nil, nil, viewOf(row.Kind, structure), nil), nil
+}
+
+// Stat is what `echofs stat` and .echofs/meta tell of a file.
+type Stat struct {
+	ID       string   `json:"id"`
+	Kind     string   `json:"kind"`
+	Type     string   `json:"type"`
+	Space    string   `json:"space"`
+	URI      string   `json:"uri"`
+	Heads    []string `json:"heads"`
+	Author   string   `json:"author"`
+	Base     string   `json:"base"`
+	Error    string   `json:"error,omitempty"`
+	Replicas int      `json:"replicas"` // devices known to hold the current version durably, this one included
+}
+
+// Stat returns what is known of a node.
+func (r *Repo) Stat(_ context.Context, ino Ino) (Stat, error) {
+	n, err := r.Node(ino)
+	if err != nil {
+		return Stat{}, fmt.Errorf("stat: %w", err)
+	}
+	st := Stat{Kind: n.Kind.String(), Type: n.Type, Heads: n.Version.Heads.Strings(), Base: n.Base}
+	if d, err := r.DraftOf(ino); err == nil {
+		st.Error = d.Why.Error()
+	}
+	s, ok := r.SpaceByID(n.Space)
+	if !ok {
+		return st, nil
+	}
+	st.Space = s.PublicID()
+	st.URI = "echo://" + s.PublicID()
+	if n.ID.IsZero() {
+		if n.Kind.IsLocal() {
+			st.URI = ""
+		}
+		return st, nil
+	}
+	st.ID, st.URI = n.ID.String(), st.URI+"/"+n.ID.String()
+	return st, s.statObject(&st, n.ID)
+}
+
+func (s *Space) statObject(st *Stat, id doc.ObjectID) error {
+	st.Author = s.nameOf(s.State(), s.repo.me.id)
+	revs, err := s.revisions(id)
+	if err != nil || len(revs) == 0 {
+		return err
+	}
+	last := revs[len(revs)-1]
+	st.Author = s.nameOf(s.State(), last.Identity)
+	want := Vector{}
+	for _, v := range revs {
+		if v.Seq+1 > want[v.Feed].Next {
+			want[v.Feed] = Position{Next: v.Seq + 1}
+		}
+	}
+	st.Replicas = 1 + len(s.AckedBy(want))
+	return nil
+}
+
+// authorOfFeed returns who writes a feed; for messages.
+func (s *Space) authorOfFeed(feed halo.FeedID) string {
+	s.feedsMu.RLock()
+	f := s.feeds[feed]
+	s.feedsMu.RUnlock()
+	if f == nil {
+		return feed.Short()
+	}
+	return s.nameOf(s.State(), f.Identity)
+}

@@ -1,0 +1,246 @@
+package echo
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"echofs/halo"
+)
+
+// Defaults of Options.
+const (
+	DefaultSettleDelay = time.Second     // names that are kept for less are temporary files
+	DefaultRemoveGrace = 2 * time.Second // editors re-create a file within 50 ms
+)
+
+// Keys are the secrets of the vault's device and of the epochs of its spaces.
+type Keys interface {
+	// Device returns the keys of this device.
+	Device() *halo.DeviceKeys
+	// EpochKeys returns the keys this device has of a space.
+	EpochKeys(space SpaceID) []halo.EpochKey
+	// AddEpochKey keeps a key durably; one that is there already is no error.
+	AddEpochKey(space SpaceID, k halo.EpochKey) error
+}
+
+// Options are what a Repo is made of.
+type Options struct {
+	Store  Store
+	Engine Engine
+	Keys   Keys
+
+	// Identity is the identity's credentials, genesis first. They are stored at
+	// the first Open and may be left out later.
+	Identity [][]byte
+	// DeviceName and IdentityName are shown to people on this machine and, sealed,
+	// to members of the spaces.
+	DeviceName, IdentityName string
+
+	SettleDelay time.Duration    // DefaultSettleDelay if zero
+	RemoveGrace time.Duration    // DefaultRemoveGrace if zero
+	Now         func() time.Time // time.Now if nil
+	Logger      *slog.Logger     // slog.Default() if nil
+}
+
+// Repo is one vault: its spaces and the tree of their objects. All methods may
+// be called from any goroutine.
+type Repo struct {
+	store  Store
+	engine Engine
+	keys   Keys
+	opts   Options
+	now    func() time.Time
+	log    *slog.Logger
+	hub    hub
+	me     identity
+
+	closed  atomic.Bool
+	cancel  context.CancelFunc
+	stopped chan struct{} // closed when the settler has ended
+	kick    chan struct{} // wakes the settler
+
+	mu     sync.RWMutex // guards spaces
+	spaces map[SpaceID]*Space
+
+	inoMu          sync.Mutex // guards the below
+	next, reserved Ino        // next is given out next; below reserved is durable
+}
+
+// inoBlock is how many inode numbers are reserved by one commit.
+const inoBlock = 1024
+
+// Open reads the vault's spaces from the store and starts what waits for its
+// time. Close must be called.
+func Open(ctx context.Context, opts Options) (*Repo, error) {
+	opts.SettleDelay = cmp.Or(opts.SettleDelay, DefaultSettleDelay)
+	opts.RemoveGrace = cmp.Or(opts.RemoveGrace, DefaultRemoveGrace)
+	r := &Repo{
+		store: opts.Store, engine: opts.Engine, keys: opts.Keys, opts: opts,
+		now: opts.Now, log: opts.Logger, spaces: make(map[SpaceID]*Space),
+		stopped: make(chan struct{}), kick: make(chan struct{}, 1),
+	}
+	if r.now == nil {
+		r.now = time.Now
+	}
+	if r.log == nil {
+		r.log = slog.Default()
+	}
+	if err := r.load(ctx); err != nil {
+		return nil, err
+	}
+	ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	go r.settler(ctx)
+	return r, nil
+}
+
+func (r *Repo) load(ctx context.Context) error {
+	if err := r.loadIdentity(); err != nil {
+		return fmt.Errorf("open identity: %w", err)
+	}
+	n, err := r.getNumber("ino")
+	if err != nil {
+		return fmt.Errorf("open tree: %w", err)
+	}
+	r.next = max(RootIno+1, Ino(n))
+	r.reserved = r.next
+	var ids []SpaceID
+	err = scanPrefix(r.store, []byte{tableSpace}, func(k, _ []byte) bool {
+		var id SpaceID
+		copy(id[:], k[1:])
+		ids = append(ids, id)
+		return true
+	})
+	if err != nil {
+		return fmt.Errorf("list spaces: %w", err)
+	}
+	for _, id := range ids {
+		s, err := r.openSpace(ctx, id)
+		if err != nil {
+			return fmt.Errorf("open space %s: %w", id.Short(), err)
+		}
+		r.spaces[id] = s
+	}
+	return nil
+}
+
+// Close finishes what waits for its time (new objects settle, removed ones are
+// marked deleted), writes everything to disk, and ends the Repo's goroutine.
+// The store stays open.
+func (r *Repo) Close() error {
+	if r.closed.Load() {
+		return nil
+	}
+	r.cancel()
+	<-r.stopped
+	err := r.settleDue(context.Background(), farFuture)
+	r.closed.Store(true)
+	return errors.Join(err, r.Flush())
+}
+
+// Flush makes everything acknowledged so far survive a power cut (fsync).
+func (r *Repo) Flush() error {
+	if err := r.store.Commit(&Batch{}, Disk); err != nil {
+		return fmt.Errorf("flush: %w", err)
+	}
+	return nil
+}
+
+// Subscribe tells about changes of the kinds in mask until the subscription is
+// closed.
+func (r *Repo) Subscribe(mask What) *Subscription { return r.hub.subscribe(mask) }
+
+func (r *Repo) getNumber(name string) (uint64, error) {
+	b, err := r.store.Get(key(tableMeta, name))
+	if isNotFound(err) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	if len(b) != 8 {
+		return 0, fmt.Errorf("damaged number %q", name)
+	}
+	return binary.BigEndian.Uint64(b), nil
+}
+
+// newIno gives out an inode number. Numbers are reserved durably in blocks, so
+// that none is given twice after a crash.
+func (r *Repo) newIno() (Ino, error) {
+	r.inoMu.Lock()
+	defer r.inoMu.Unlock()
+	if r.next >= r.reserved {
+		var b Batch
+		upto := r.next + inoBlock
+		b.Put(key(tableMeta, "ino"), binary.BigEndian.AppendUint64(nil, uint64(upto)))
+		if err := r.store.Commit(&b, Kernel); err != nil {
+			return 0, fmt.Errorf("reserve inode numbers: %w", err)
+		}
+		r.reserved = upto
+	}
+	ino := r.next
+	r.next++
+	return ino, nil
+}
+
+// Spaces lists the spaces by name.
+func (r *Repo) Spaces() []*Space {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	out := make([]*Space, 0, len(r.spaces))
+	for _, s := range r.spaces {
+		out = append(out, s)
+	}
+	slices.SortFunc(out, func(a, b *Space) int { return strings.Compare(a.Name(), b.Name()) })
+	return out
+}
+
+// SpaceByID returns a space.
+func (r *Repo) SpaceByID(id SpaceID) (*Space, bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	s, ok := r.spaces[id]
+	return s, ok
+}
+
+// minPrefix is how many characters of an id name a space.
+const minPrefix = 4
+
+// FindSpace finds a space by its local name, or by at least four characters of
+// either form of its id. ErrNotFound, ErrAmbiguous.
+func (r *Repo) FindSpace(nameOrID string) (*Space, error) {
+	var found []*Space
+	for _, s := range r.Spaces() {
+		if s.Name() == nameOrID {
+			return s, nil
+		}
+		if len(nameOrID) >= minPrefix && (strings.HasPrefix(s.PublicID(), strings.ToUpper(nameOrID)) ||
+			strings.HasPrefix(s.ID().String(), strings.ToLower(nameOrID))) {
+			found = append(found, s)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return nil, fmt.Errorf("space %q: %w", nameOrID, ErrNotFound)
+	case 1:
+		return found[0], nil
+	}
+	return nil, fmt.Errorf("space %q: %w: %d spaces begin so", nameOrID, ErrAmbiguous, len(found))
+}
+
+// spaceOf returns the space a node lies in.
+func (r *Repo) spaceOf(row *nodeRow) (*Space, error) {
+	s, ok := r.SpaceByID(row.Space)
+	if !ok {
+		return nil, fmt.Errorf("space of %q: %w", row.Name, ErrNotFound)
+	}
+	return s, nil
+}

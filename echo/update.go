@@ -1,0 +1,100 @@
+package echo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"echofs/echo/doc"
+	"echofs/halo"
+)
+
+func isNotFound(err error) bool { return errors.Is(err, ErrNotFound) }
+
+// txn is one change of a space on its way into the store. It is made and used
+// under the space's lock, by the goroutine that holds it.
+type txn struct {
+	*overlay
+	s   *Space
+	ctx context.Context
+	now time.Time
+
+	changes  []halo.Change // what the entry of this transaction says
+	imports  []halo.Import
+	events   []Event
+	after    []func() // run under the lock once the batch is durable
+	undo     []func() // run under the lock, last first, where it is not
+	touched  []Ino    // directories whose times moved already
+	remote   bool
+	resolved map[entryRef]bool // waiting entries this transaction has dealt with
+	err      error             // the first failure of a step that returns none
+}
+
+func (t *txn) event(e Event) {
+	e.Remote = t.remote
+	e.Space = t.s.id
+	t.events = append(t.events, e)
+}
+
+// fail records an error of a step in the middle; the transaction will not be
+// committed.
+func (t *txn) fail(err error) {
+	if t.err == nil {
+		t.err = err
+	}
+}
+
+func (t *txn) putNode(ino Ino, row *nodeRow) { t.putRow(key(tableNode, ino), row) }
+
+func (t *txn) putObject(id doc.ObjectID, row *objectRow) {
+	t.putRow(key(tableObject, t.s.id, id), row)
+}
+
+// update runs fn as one transaction of the space: durable, then visible, then
+// told (invariant 2). What fn adds to changes becomes one signed entry of this
+// device's feed, in the same batch.
+func (s *Space) update(ctx context.Context, fn func(*txn) error) error {
+	s.mu.Lock()
+	events, err := s.updateLocked(ctx, false, fn)
+	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	s.repo.hub.publish(events)
+	return nil
+}
+
+func (s *Space) updateLocked(ctx context.Context, remote bool, fn func(*txn) error) ([]Event, error) {
+	if s.repo.closed.Load() {
+		return nil, ErrClosed
+	}
+	t := &txn{overlay: newOverlay(s.repo.store), s: s, ctx: ctx, now: s.repo.now(), remote: remote}
+	if err := t.run(fn); err != nil {
+		for i := len(t.undo) - 1; i >= 0; i-- {
+			t.undo[i]()
+		}
+		return nil, err
+	}
+	for _, f := range t.after {
+		f()
+	}
+	return t.events, nil
+}
+
+// run builds the batch and commits it.
+func (t *txn) run(fn func(*txn) error) error {
+	if err := fn(t); err != nil {
+		return err
+	}
+	if t.err != nil {
+		return t.err
+	}
+	if err := t.s.author(t); err != nil {
+		return fmt.Errorf("write entry: %w", err)
+	}
+	if t.batch.Len() == 0 {
+		return nil
+	}
+	return wrapf(t.s.repo.store.Commit(&t.batch, Kernel), "commit")
+}
