@@ -251,7 +251,22 @@ func (t *txn) revive(parent Ino, name string) (Ino, error) {
 	if err != nil || !row.Hidden {
 		return 0, ErrNotFound
 	}
+	if !t.belongs(row.ID, parent, name) {
+		return 0, ErrNotFound
+	}
 	return t.revealAs(old, row)
+}
+
+// belongs reports whether an object would be shown under a name, or was until
+// another got it: somebody may have moved it while it was hidden here.
+func (t *txn) belongs(id doc.ObjectID, parent Ino, name string) bool {
+	obj, err := getObject(t, t.s.id, id)
+	if err != nil || obj.Deleted {
+		return false
+	}
+	folder, _, err := t.folderOf(id, obj)
+	plain := names.Component(obj.Label, id.String(), obj.Foreign)
+	return err == nil && folder == parent && plain == name
 }
 
 // revealAs shows a hidden object again, under a new inode number.
