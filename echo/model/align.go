@@ -7,7 +7,7 @@ import "slices"
 // alignments of one diff, so that hostile input costs some tenths of a second.
 const (
 	maxScript = 1024
-	maxWork   = 20_000_000
+	maxWork   = 10_000_000
 	maxNested = 24
 )
 
@@ -24,6 +24,14 @@ func align(a, b []uint32, work *int) []int {
 	for i := range al.partner {
 		al.partner[i] = -1
 	}
+	distinct := 0
+	for _, e := range a {
+		distinct = max(distinct, int(e)+1)
+	}
+	for _, e := range b {
+		distinct = max(distinct, int(e)+1)
+	}
+	al.tallies = make([]tally, distinct)
 	al.run(side{elems: a}, side{elems: b}, 0)
 	return al.partner
 }
@@ -31,6 +39,31 @@ func align(a, b []uint32, work *int) []int {
 type aligner struct {
 	partner []int
 	work    *int
+	tallies []tally // by element; all zero but within count and its caller
+}
+
+// tally counts how often an element occurs on each side, and notes where in b
+// it occurs last.
+type tally struct{ inA, inB, lastB int32 }
+
+// count fills the tallies for the elements of a and b; the function it returns
+// clears them.
+func (al *aligner) count(a, b []uint32) (clear func()) {
+	for _, e := range a {
+		al.tallies[e].inA++
+	}
+	for j, e := range b {
+		al.tallies[e].inB++
+		al.tallies[e].lastB = int32(j)
+	}
+	return func() {
+		for _, e := range a {
+			al.tallies[e] = tally{}
+		}
+		for _, e := range b {
+			al.tallies[e] = tally{}
+		}
+	}
 }
 
 // side is a part of one sequence. After pruning, places tells where the
@@ -55,20 +88,24 @@ func (s side) cut(from, to int) side {
 	return side{elems: s.elems[from:to], first: s.first + from}
 }
 
-// prune leaves the elements that other has too.
-func (s side) prune(other side) side {
-	have := make(map[uint32]struct{}, len(other.elems))
-	for _, e := range other.elems {
-		have[e] = struct{}{}
-	}
+// prune leaves the elements that keep holds for.
+func (s side) prune(keep func(e uint32) bool) side {
 	out := side{elems: make([]uint32, 0, len(s.elems)), places: make([]int, 0, len(s.elems))}
 	for i, e := range s.elems {
-		if _, ok := have[e]; ok {
+		if keep(e) {
 			out.elems = append(out.elems, e)
 			out.places = append(out.places, s.place(i))
 		}
 	}
 	return out
+}
+
+// common leaves the elements that both sides have.
+func (al *aligner) common(a, b side) (side, side) {
+	clear := al.count(a.elems, b.elems)
+	defer clear()
+	return a.prune(func(e uint32) bool { return al.tallies[e].inB > 0 }),
+		b.prune(func(e uint32) bool { return al.tallies[e].inA > 0 })
 }
 
 func (al *aligner) pair(a, b side, i, j int) { al.partner[a.place(i)] = b.place(j) }
@@ -80,8 +117,7 @@ func (al *aligner) run(a, b side, nested int) {
 	if len(a.elems) == 0 || len(b.elems) == 0 {
 		return
 	}
-	prunedA, prunedB := a.prune(b), b.prune(a)
-	a, b = al.trim(prunedA, prunedB)
+	a, b = al.trim(al.common(a, b))
 	if len(a.elems) == 0 || len(b.elems) == 0 || nested > maxNested {
 		return
 	}
@@ -168,7 +204,7 @@ func (al *aligner) trace(a, b side, history [][]int32) {
 // anchored pairs a longest sequence of elements that occur once on both
 // sides, and aligns what is between them.
 func (al *aligner) anchored(a, b side, nested int) {
-	anchors := increasing(uniquePairs(a.elems, b.elems))
+	anchors := increasing(al.uniquePairs(a.elems, b.elems))
 	if len(anchors) == 0 {
 		return
 	}
@@ -183,24 +219,13 @@ func (al *aligner) anchored(a, b side, nested int) {
 
 // uniquePairs returns the indexes of the elements that occur once in a and
 // once in b, in the order of a.
-func uniquePairs(a, b []uint32) [][2]int {
-	type count struct{ inA, inB, j int }
-	counts := make(map[uint32]*count, len(a))
-	for _, e := range a {
-		if counts[e] == nil {
-			counts[e] = new(count)
-		}
-		counts[e].inA++
-	}
-	for j, e := range b {
-		if c := counts[e]; c != nil {
-			c.inB, c.j = c.inB+1, j
-		}
-	}
+func (al *aligner) uniquePairs(a, b []uint32) [][2]int {
+	clear := al.count(a, b)
+	defer clear()
 	var pairs [][2]int
 	for i, e := range a {
-		if c := counts[e]; c.inA == 1 && c.inB == 1 {
-			pairs = append(pairs, [2]int{i, c.j})
+		if t := al.tallies[e]; t.inA == 1 && t.inB == 1 {
+			pairs = append(pairs, [2]int{i, int(t.lastB)})
 		}
 	}
 	return pairs

@@ -76,20 +76,9 @@ func decimalOf(s string) decimal {
 }
 
 // appendFloat appends the shortest decimal that reads back as f, in a form
-// that parseNumber takes for a float: with a fraction or an exponent.
+// that parseNumber takes for a float: with a fraction or an exponent. Apart
+// from that it is what ECMAScript writes.
 func appendFloat(dst []byte, f float64) []byte {
-	start := len(dst)
-	dst = appendShortest(dst, f)
-	for _, c := range dst[start:] {
-		if c == '.' || c == 'e' {
-			return dst
-		}
-	}
-	return append(dst, '.', '0')
-}
-
-// appendShortest appends f as ECMAScript writes numbers, but -0 as "-0".
-func appendShortest(dst []byte, f float64) []byte {
 	if abs := math.Abs(f); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
 		dst = strconv.AppendFloat(dst, f, 'e', -1, 64)
 		if n := len(dst); dst[n-2] == '0' && (dst[n-3] == '-' || dst[n-3] == '+') {
@@ -98,5 +87,9 @@ func appendShortest(dst []byte, f float64) []byte {
 		}
 		return dst
 	}
-	return strconv.AppendFloat(dst, f, 'f', -1, 64)
+	dst = strconv.AppendFloat(dst, f, 'f', -1, 64)
+	if f == math.Trunc(f) {
+		dst = append(dst, '.', '0')
+	}
+	return dst
 }

@@ -35,8 +35,9 @@ func Render(v *doc.Value, opt RenderOptions) []byte {
 	return append(w.out, '\n')
 }
 
-// Canonical returns v as compact JSON with keys sorted by code point and
-// numbers by value (1.0 is 1), without a newline: equal for equal data.
+// Canonical returns v as compact JSON with keys sorted by code point, without a
+// newline, and with numbers by value: what an Int can hold is written as one.
+// It is equal for equal data.
 func Canonical(v *doc.Value) []byte {
 	w := writer{canonical: true}
 	w.value(v)
@@ -104,8 +105,6 @@ func (w *writer) float(f float64) {
 	switch {
 	case isSpecialFloat(f):
 		w.link(floatKey, floatName(f))
-	case w.canonical:
-		w.out = appendShortest(w.out, f)
 	default:
 		w.out = appendFloat(w.out, f)
 	}

@@ -36,8 +36,8 @@ func Same(a, b *doc.Value) bool {
 }
 
 // plain returns v in the kinds that Parse has: what its JSON says. The
-// contents of maps and lists are left as they are. Numbers that are integers
-// become Int, or Uint where they exceed it.
+// contents of maps and lists are left as they are. A number that an Int can
+// hold becomes one.
 func plain(v *doc.Value) doc.Value {
 	switch v.Kind {
 	case doc.Text:
@@ -71,14 +71,9 @@ func plainUint(u uint64) doc.Value {
 }
 
 func plainFloat(f float64) doc.Value {
-	if f != math.Trunc(f) || f == 0 && math.Signbit(f) { // NaN is not equal to itself
-		return doc.Value{Kind: doc.Float, Float: f}
-	}
-	switch {
-	case f >= -1<<63 && f < 1<<63:
+	isInteger := f == math.Trunc(f) && !(f == 0 && math.Signbit(f))
+	if isInteger && f >= -1<<63 && f < 1<<63 {
 		return doc.Value{Kind: doc.Int, Int: int64(f)}
-	case f >= 1<<63 && f < 1<<64:
-		return doc.Value{Kind: doc.Uint, Uint: uint64(f)}
 	}
 	return doc.Value{Kind: doc.Float, Float: f}
 }

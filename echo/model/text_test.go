@@ -138,7 +138,7 @@ func TestDiffTextIsBounded(t *testing.T) {
 		if inserted > tt.inserted {
 			t.Errorf("%s: %d bytes inserted, want %d", tt.name, inserted, tt.inserted)
 		}
-		if took > 5*time.Second { // tenths of a second on a quiet machine
+		if took > time.Minute { // tenths of a second on a quiet machine
 			t.Errorf("%s: took %v", tt.name, took)
 		}
 		t.Logf("%s: %d edits, %v", tt.name, len(edits), took)
