@@ -1,0 +1,196 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"echofs/echo"
+)
+
+// commit saves unsaved bytes. It returns nil where there are none, and an
+// *echo.InvalidError for content that cannot be saved, which stays unsaved.
+// h.commitMu is held.
+func (h *writeHandle) commit(ctx context.Context) error {
+	data, at, wrote, dirty := h.unsavedBytes()
+	if !dirty {
+		return nil
+	}
+	if len(data) == 0 && !wrote {
+		return errEmptied
+	}
+	ino, ok := h.f.saveTo()
+	if !ok {
+		h.saved(at, nil) // as POSIX has it for a file without a name
+		return nil
+	}
+	n, err := h.t.repo.Node(ino)
+	if err != nil {
+		return err
+	}
+	if n.Kind == echo.KindLocal { // it was renamed to a local name meanwhile
+		return h.moveToLocal(ctx, n)
+	}
+	base, rule := h.baseFor(n)
+	out, err := h.t.repo.Save(ctx, echo.Save{Ino: ino, Data: data, Base: base, Rule: rule})
+	if isNotText(err) && n.Stage == echo.Fresh && n.Kind == echo.KindText {
+		return h.makeLocal(ctx, n)
+	}
+	if err != nil {
+		return err
+	}
+	h.saved(at, &out.Wrote)
+	h.t.bases.wrote(h.who.last(), n.ID, out.Wrote)
+	h.t.setSource(ino, source{author: h.who.last()})
+	return h.restoreTime(ctx, ino)
+}
+
+// unsavedBytes returns a copy of the buffer and where in its changes it stands.
+func (h *writeHandle) unsavedBytes() (data []byte, at uint64, wrote, dirty bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.dirty {
+		data = slices.Clone(h.buf)
+	}
+	return data, h.changes, h.wrote, h.dirty
+}
+
+// saved notes that the bytes as of a change were saved; wrote is what the author
+// is looking at from now on, nil where that did not change.
+func (h *writeHandle) saved(at uint64, wrote *echo.Version) {
+	h.mu.Lock()
+	if h.changes == at {
+		h.dirty = false
+	}
+	if wrote != nil {
+		h.base = wrote
+	}
+	h.mu.Unlock()
+	h.f.forget()
+}
+
+// baseFor returns the version that the author of the buffer was looking at.
+func (h *writeHandle) baseFor(n echo.Node) (*echo.Version, string) {
+	h.mu.Lock()
+	base := h.base
+	h.mu.Unlock()
+	if base != nil && n.ID == h.f.last().ID { // not renamed over another object
+		return base, ruleHandle
+	}
+	return h.t.bases.base(h.who.last(), n.ID)
+}
+
+// restoreTime sets the time again that a program had set for unsaved bytes, as
+// programs do that copy files with their times.
+func (h *writeHandle) restoreTime(ctx context.Context, ino echo.Ino) error {
+	mtime := h.f.takeMtime()
+	if mtime == nil {
+		return nil
+	}
+	_, err := h.t.repo.SetAttr(ctx, ino, echo.AttrChange{ModTime: mtime})
+	return err
+}
+
+// reject keeps the unsaved bytes as a draft, and returns what close is to say:
+// nil for a file that was only emptied. Bytes that were rejected before are not
+// stored again. h.commitMu is held.
+func (h *writeHandle) reject(ctx context.Context, why error) error {
+	said := why
+	if errors.Is(why, errEmptied) {
+		said = nil
+	}
+	data, at, _, dirty := h.unsavedBytes()
+	if !dirty {
+		return said
+	}
+	ino, _ := h.f.saveTo()
+	n, err := h.t.repo.Node(ino)
+	if err == nil {
+		base, _ := h.baseFor(n)
+		if _, err = h.t.repo.PutDraft(ctx, ino, data, asInvalid(why)); err == nil {
+			h.t.bases.drafted(n.ID, base)
+			h.t.setSource(ino, source{author: h.who.last()})
+			h.saved(at, nil)
+			return said
+		}
+	}
+	h.t.log.Error("unsaved bytes could not be kept", "inode", ino, "bytes", len(data), "error", err, "reason", why)
+	return errors.Join(why, err)
+}
+
+// asInvalid makes the reason of a draft of any failure of a save.
+func asInvalid(err error) *echo.InvalidError {
+	var invalid *echo.InvalidError
+	if errors.As(err, &invalid) {
+		return invalid
+	}
+	return &echo.InvalidError{Reason: "could not be saved: " + err.Error()}
+}
+
+// becomeLocal makes a fresh file that outgrew a text object a local one.
+func (h *writeHandle) becomeLocal(ctx context.Context) error {
+	h.commitMu.Lock()
+	defer h.commitMu.Unlock()
+	if h.localHandle() != nil {
+		return nil
+	}
+	n, err := h.t.repo.Node(h.f.ino)
+	if err != nil {
+		return err
+	}
+	if n.Stage != echo.Fresh || n.Kind != echo.KindText {
+		return &echo.InvalidError{Reason: "larger than the limit", TooLarge: true}
+	}
+	return h.makeLocal(ctx, n)
+}
+
+// makeLocal turns the file into a local one that holds the buffer. The bytes are
+// on disk before the node changes; h.commitMu is held.
+func (h *writeHandle) makeLocal(ctx context.Context, n echo.Node) error {
+	h.mu.Lock()
+	err := h.t.local.write(n.Ino, h.buf)
+	h.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	local, err := h.t.repo.MakeLocal(ctx, n.Ino)
+	if err != nil {
+		return err
+	}
+	return h.moveToLocal(ctx, local)
+}
+
+// moveToLocal replaces the buffer by the local file that the node has become.
+func (h *writeHandle) moveToLocal(ctx context.Context, n echo.Node) error {
+	b, err := h.f.openBacking()
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	l := &localHandle{f: h.f, file: b, who: h.who}
+	if err = b.Truncate(int64(len(h.buf))); err == nil {
+		_, err = b.WriteAt(h.buf, 0)
+	}
+	if err == nil {
+		h.local, h.buf, h.dirty = l, nil, false
+	}
+	h.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	h.f.mu.Lock()
+	h.f.node = n
+	h.f.mu.Unlock()
+	l.touched()
+	h.t.setSource(n.Ino, source{author: h.who.last()})
+	return l.flush(ctx, 0)
+}
+
+// heldElsewhere reports whether the process that closes a file, or one of its
+// nearest ancestors, has another handle that can write it.
+func (t *tree) heldElsewhere(tid uint32, ino echo.Ino) bool {
+	mount := int(t.mount.Load())
+	return t.proc.holders(tid, func(o opened) bool {
+		return o.writes() && o.ino == uint64(ino) && o.mount == mount
+	}) > 0
+}

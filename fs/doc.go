@@ -1,0 +1,68 @@
+// Package fs shows a vault as a directory tree through FUSE: spaces as
+// directories, objects as files. Outside it is imported as echofs/fs.
+//
+// # The tree
+//
+//	MOUNT/
+//	  .echofs/            status.json, identity.json, peers.json
+//	  <space>/
+//	    note.json         a structured object
+//	    plan.md           a text object
+//	    .note.json.swp    a local file: a plain file in Options.LocalDir
+//	    folder/
+//	    .echofs/          meta/<path>.json, by-id/<id>.json, drafts/<path>, …
+//
+// The control directories answer to their name and are listed nowhere. Nodes of
+// the repository have their echo.Ino as FUSE node id, so nothing is kept in
+// memory for what the kernel knows: every lookup is answered from the store.
+// Nodes of the control directories have ids above echo.MaxIno and are forgotten
+// when the kernel forgets them.
+//
+// # What a save is here
+//
+// Each handle that can write an object has a private buffer. It starts with the
+// content at the time of the open, or empty where that truncates, and is
+// committed at FLUSH, FSYNC, RELEASE and at a rename if it has unsaved bytes.
+//
+//  1. Content that is not valid stays in the buffer until the last close of the
+//     file, which is found by looking through /proc/<pid>/fd of the process and
+//     of three ancestors for other handles. There it becomes a draft, and close
+//     fails. At RELEASE it becomes a draft in any case, as any content whose
+//     save failed: nothing is lost because a program ignored an error.
+//  2. A truncation to nothing without a byte written after it is not a save. At
+//     the last close the file then shows an empty draft.
+//  3. The base of a save is the version its author was looking at: see bases.
+//  4. A fresh file whose content is no text, or too large for a text object,
+//     becomes a local file and keeps its bytes.
+//
+// # What the kernel may cache
+//
+// Entries and attributes are cached for an hour, absent names not at all. A
+// goroutine of its own, which holds no lock, tells the kernel what changed;
+// after a commit at FLUSH the kernel is told before the answer, so that the new
+// size and content are there for everybody when close returns. Write handles
+// bypass the page cache. Read handles use it, and keep it, unless the object is
+// being written or was changed in the last seconds: then each reads a snapshot
+// taken at its open. Local files have the page cache that any file has.
+//
+// A rename of a file onto an object leaves the object's inode at that name,
+// while the kernel moves the other one there. Until it was told, requests for
+// the inode that is gone are answered ESTALE, on which the kernel looks the path
+// up again by itself.
+//
+// # Locks
+//
+// In the order in which they are taken: writeHandle.commitMu, file.mu,
+// writeHandle.mu. The mutexes of the tables (tree.mu, bases.mu, control.mu,
+// dirtySet.mu) are leaves: nothing is called under them. Calls to the
+// repository are made under commitMu at most, and notifications to the kernel
+// under none, since they can wait for requests that need a lock.
+//
+// # Limits against POSIX
+//
+// No hard links, device nodes, extended attributes, or exchange of two names.
+// Owner and group cannot be changed; asking for it is answered with success.
+// Sizes seen by fstat on a handle that is being written are those of the last
+// save. A lock is honoured on this machine only. After a restart of the daemon
+// nothing is known of what programs were looking at before it.
+package fs

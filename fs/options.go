@@ -1,0 +1,74 @@
+package fs
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"echofs/echo"
+)
+
+// Options are what a FileSystem is made of.
+type Options struct {
+	// LocalDir is the directory of the content of local files, one plain file
+	// named by its inode number for each. It is made if it is missing, belongs to
+	// one vault, and is cleared of what no node refers to. Required.
+	LocalDir string
+
+	// AllowOther lets other users in, as far as the permissions of files do; the
+	// defaults are 0600 and 0700 then. Without it the kernel admits the user who
+	// mounts and nobody else, not even root. An ordinary user needs
+	// user_allow_other in /etc/fuse.conf.
+	AllowOther bool
+
+	// ReadOnly makes the whole mount read-only.
+	ReadOnly bool
+
+	// Space, if not zero, is the only space that the mount shows. The root is
+	// still a directory, with that space in it.
+	Space echo.SpaceID
+
+	// Control returns the content of a file of the control directories that this
+	// package cannot make itself: "status.json", "identity.json" and "peers.json"
+	// for the root, "<public id of the space>/status.json" for a space. It is
+	// called at each open, stat and listing of the file, and has five seconds. An
+	// error that wraps echo.ErrNotFound means that there is no such file; so
+	// does a nil Control.
+	Control func(ctx context.Context, name string) ([]byte, error)
+
+	// Debug logs every request.
+	Debug bool
+
+	// Logger takes what nobody else hears of; slog.Default() if nil.
+	Logger *slog.Logger
+}
+
+// The times of this package. They are constants because each was measured
+// against what programs do, not matters of taste.
+const (
+	// cacheTime is how long the kernel may keep entries and attributes. It is
+	// told of every change, so the only limit is memory, which it reclaims.
+	cacheTime = time.Hour
+
+	// settled is how long after its last change a file is read through the page
+	// cache again. Until then each open reads a snapshot, so that a series of
+	// saves is never seen torn.
+	settled = 3 * time.Second
+
+	// saveTime bounds what waits for the engine, since a program that waits for
+	// a file system cannot be killed.
+	saveTime = time.Minute
+
+	// controlTime bounds one call of Options.Control.
+	controlTime = 5 * time.Second
+)
+
+// maxBuffer is how many bytes a write handle holds: four times the largest
+// text. Beyond it a write fails with EFBIG.
+const maxBuffer = 64 << 20
+
+// maxText is the size beyond which a fresh text file becomes a local file.
+const maxText = 16 << 20
+
+// maxName is the length of a name in bytes.
+const maxName = 255

@@ -1,0 +1,226 @@
+package fs
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"echofs/echo"
+	"echofs/echo/doc"
+)
+
+// told is a file whose content comes from Options.Control.
+func told(name string) func(*control, echo.Node, string) (view, error) {
+	return func(c *control, dir echo.Node, _ string) (view, error) {
+		if c.t.opts.Control == nil {
+			return view{}, echo.ErrNotFound
+		}
+		full := name
+		if dir.Kind == echo.KindSpace {
+			s, ok := c.t.repo.SpaceByID(dir.Space)
+			if !ok {
+				return view{}, echo.ErrNotFound
+			}
+			full = s.PublicID() + "/" + name
+		}
+		return view{modTime: time.Now(), content: func(ctx context.Context) ([]byte, error) {
+			return c.t.opts.Control(ctx, full)
+		}}, nil
+	}
+}
+
+const jsonExt = ".json"
+
+// meta mirrors the tree of a space; each node has a file with what is known of
+// it, named as the node and ".json".
+func (c *control) meta(dir echo.Node, rest string) (view, error) {
+	if base, ok := strings.CutSuffix(rest, jsonExt); ok && base != "" {
+		if n, err := c.walk(dir, base); err == nil {
+			return c.metaFile(n), nil
+		}
+	}
+	n, err := c.walk(dir, rest)
+	if err != nil {
+		return view{}, err
+	}
+	if !n.Kind.IsDir() {
+		return view{}, echo.ErrNotFound
+	}
+	return view{modTime: n.ModTime, list: func() ([]viewEntry, error) { return c.metaList(n.Ino) }}, nil
+}
+
+func (c *control) metaFile(n echo.Node) view {
+	return view{modTime: n.Changed, content: func(ctx context.Context) ([]byte, error) {
+		st, err := c.t.repo.Stat(ctx, n.Ino)
+		if err != nil {
+			return nil, err
+		}
+		out, err := json.MarshalIndent(st, "", "  ")
+		return append(out, '\n'), err
+	}}
+}
+
+func (c *control) metaList(ino echo.Ino) ([]viewEntry, error) {
+	var out []viewEntry
+	err := c.t.repo.List(ino, 0, func(n echo.Node) bool {
+		out = append(out, viewEntry{n.Name + jsonExt, false})
+		if n.Kind.IsDir() {
+			out = append(out, viewEntry{n.Name, true})
+		}
+		return len(out) < maxListed
+	})
+	return out, err
+}
+
+// maxListed bounds the listing of a control directory. Every entry answers to
+// its name, also where it is not listed.
+const maxListed = 100_000
+
+// walk follows a path of names from a directory.
+func (c *control) walk(n echo.Node, rest string) (echo.Node, error) {
+	for part := range strings.SplitSeq(rest, "/") {
+		if part == "" {
+			continue
+		}
+		var err error
+		if n, err = c.t.repo.Lookup(n.Ino, part); err != nil {
+			return echo.Node{}, err
+		}
+	}
+	return n, nil
+}
+
+// byID has the files of a space by their ids.
+func (c *control) byID(dir echo.Node, rest string) (view, error) {
+	if rest == "" {
+		return view{modTime: dir.ModTime, list: func() ([]viewEntry, error) { return c.idList(dir) }}, nil
+	}
+	id, err := doc.ParseObjectID(strings.TrimSuffix(rest, path.Ext(rest)))
+	if err != nil {
+		return view{}, echo.ErrNotFound
+	}
+	var found echo.Node
+	err = c.each(dir.Ino, func(n echo.Node) bool {
+		if n.ID == id && idName(n) == rest {
+			found = n
+		}
+		return found.Ino == 0
+	})
+	if err != nil || found.Ino == 0 {
+		return view{}, echo.ErrNotFound
+	}
+	return view{modTime: found.ModTime, content: func(context.Context) ([]byte, error) {
+		content, err := c.t.repo.Content(found.Ino)
+		return content.Data, err
+	}}, nil
+}
+
+// idName is the name of an object in by-id.
+func idName(n echo.Node) string {
+	if n.Kind == echo.KindText {
+		return n.ID.String() + ".txt"
+	}
+	return n.ID.String() + jsonExt
+}
+
+func (c *control) idList(dir echo.Node) ([]viewEntry, error) {
+	var out []viewEntry
+	err := c.each(dir.Ino, func(n echo.Node) bool {
+		if n.Kind.IsFile() {
+			out = append(out, viewEntry{idName(n), false})
+		}
+		return len(out) < maxListed
+	})
+	slices.SortFunc(out, func(a, b viewEntry) int { return strings.Compare(a.name, b.name) })
+	return out, err
+}
+
+// each calls fn for what lies under a directory until it returns false.
+func (c *control) each(dir echo.Ino, fn func(echo.Node) bool) error {
+	queue := []echo.Ino{dir}
+	for more := true; more && len(queue) > 0; {
+		next := queue[0]
+		queue = queue[1:]
+		err := c.t.repo.List(next, 0, func(n echo.Node) bool {
+			if n.Kind == echo.KindFolder {
+				queue = append(queue, n.Ino)
+			}
+			more = n.Kind == echo.KindFolder || fn(n)
+			return more
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const errorExt = ".error"
+
+// drafts has the saves of a space that were not valid, at their paths, each with
+// a file that says why.
+func (c *control) drafts(dir echo.Node, rest string) (view, error) {
+	all, err := c.t.repo.Drafts(dir.Space)
+	if err != nil {
+		return view{}, err
+	}
+	for _, d := range all {
+		switch rest {
+		case d.Path:
+			return view{modTime: d.Saved, content: func(context.Context) ([]byte, error) {
+				full, err := c.t.repo.DraftOf(d.Ino)
+				return full.Data, err
+			}}, nil
+		case d.Path + errorExt:
+			return view{modTime: d.Saved, content: func(context.Context) ([]byte, error) { return []byte(reason(d)), nil }}, nil
+		}
+	}
+	list := draftList(all, rest)
+	if len(list) == 0 && rest != "" {
+		return view{}, echo.ErrNotFound
+	}
+	return view{modTime: dir.ModTime, list: func() ([]viewEntry, error) { return list, nil }}, nil
+}
+
+// draftList lists a directory of drafts.
+func draftList(all []echo.Draft, rest string) []viewEntry {
+	prefix := ""
+	if rest != "" {
+		prefix = rest + "/"
+	}
+	dirs := map[string]bool{}
+	var out []viewEntry
+	for _, d := range all {
+		below, ok := strings.CutPrefix(d.Path, prefix)
+		if !ok {
+			continue
+		}
+		name, _, deeper := strings.Cut(below, "/")
+		switch {
+		case !deeper:
+			out = append(out, viewEntry{name, false}, viewEntry{name + errorExt, false})
+		case !dirs[name]:
+			dirs[name] = true
+			out = append(out, viewEntry{name, true})
+		}
+	}
+	return out
+}
+
+// reason says in the way of a compiler what is wrong with a draft, so that
+// editors can jump to it.
+func reason(d echo.Draft) string {
+	where := d.Path
+	if d.Why.Line > 0 {
+		where = fmt.Sprintf("%s:%d:%d", d.Path, d.Why.Line, d.Why.Column)
+	}
+	out := where + ": " + d.Why.Reason
+	if d.Why.Pointer != "" {
+		out += " (at " + d.Why.Pointer + ")"
+	}
+	return out + "\n"
+}

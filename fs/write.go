@@ -1,0 +1,247 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"syscall"
+
+	"echofs/echo"
+)
+
+// writeHandle is an object that is open for writing: a private buffer, and what
+// its author was looking at.
+type writeHandle struct {
+	t     *tree
+	f     *file
+	flags uint32
+	who   *writerOf
+
+	commitMu sync.Mutex // held through a commit; guards failed
+	failed   error      // the reason of a draft that close has yet to tell of
+
+	mu      sync.Mutex // guards the below
+	buf     []byte
+	shared  bool // buf is memory of others: copy before writing
+	dirty   bool // buf was not saved
+	wrote   bool // bytes were written since buf was last emptied
+	changes uint64
+	hasRead bool
+	base    *echo.Version // the version that buf started from; nil where it started empty
+	local   *localHandle  // the file became a local one
+}
+
+// errEmptied is why a truncation with nothing written after it is not a save.
+var errEmptied = &echo.InvalidError{Reason: "the file was emptied and nothing was written to it"}
+
+func (t *tree) openWrite(n echo.Node, flags uint32, a author) (*writeHandle, error) {
+	h := &writeHandle{t: t, flags: flags, who: &writerOf{opener: a}}
+	if flags&syscall.O_TRUNC != 0 {
+		h.dirty = n.Size > 0
+	} else {
+		c, err := t.repo.Content(n.Ino)
+		if err != nil {
+			return nil, err
+		}
+		seen := t.bases.seen(n.ID, c)
+		h.buf, h.shared, h.base = c.Data, true, &seen
+		if wantsRead(flags) {
+			t.bases.read(a, n.ID, c.Version, c.Draft)
+		}
+	}
+	if n.Stage == echo.Fresh {
+		h.base = nil // there is no version yet
+	}
+	h.f = t.acquire(n)
+	h.f.mu.Lock()
+	h.f.writers[h] = struct{}{}
+	h.f.mu.Unlock()
+	return h, nil
+}
+
+// size is that of the private content.
+func (h *writeHandle) size() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.local != nil {
+		if st, err := h.local.file.Stat(); err == nil {
+			return int(st.Size())
+		}
+	}
+	return len(h.buf)
+}
+
+func (h *writeHandle) unsaved() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.dirty
+}
+
+func (h *writeHandle) localHandle() *localHandle {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.local
+}
+
+func (h *writeHandle) read(buf []byte, off int64) ([]byte, error) {
+	if l := h.localHandle(); l != nil {
+		return l.read(buf, off)
+	}
+	if !wantsRead(h.flags) {
+		return nil, syscall.EBADF
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.hasRead = true
+	return buf[:copy(buf, slice(h.buf, off))], nil
+}
+
+func (h *writeHandle) write(tid uint32, data []byte, off int64) error {
+	for {
+		l := h.localHandle()
+		if l != nil {
+			return l.write(tid, data, off)
+		}
+		err := h.writeBuffer(tid, data, off)
+		if !errors.Is(err, syscall.EFBIG) {
+			return err
+		}
+		ctx, cancel := h.t.saveContext()
+		err = h.becomeLocal(ctx)
+		cancel()
+		if err != nil {
+			h.t.log.Debug("file too large", "inode", h.f.ino, "error", err)
+			return syscall.EFBIG
+		}
+	}
+}
+
+// writeBuffer writes into the buffer, which grows as needed; EFBIG where the
+// content would be more than an object may have.
+func (h *writeHandle) writeBuffer(tid uint32, data []byte, off int64) error {
+	limit := int64(maxBuffer)
+	if n := h.f.last(); n.Kind == echo.KindText && n.Stage == echo.Fresh {
+		limit = maxText
+	}
+	h.who.writing(h.t.proc, tid)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.flags&syscall.O_APPEND != 0 {
+		off = int64(len(h.buf)) // the kernel counts from the last save's size
+	}
+	end := off + int64(len(data))
+	if off < 0 || end > limit {
+		return syscall.EFBIG
+	}
+	h.grow(int(end))
+	copy(h.buf[off:], data)
+	h.dirty, h.wrote = true, true
+	h.changes++
+	return nil
+}
+
+// grow makes the buffer its own and at least size long; h.mu is held.
+func (h *writeHandle) grow(size int) {
+	if h.shared {
+		h.buf, h.shared = slices.Clone(h.buf), false
+	}
+	if missing := size - len(h.buf); missing > 0 {
+		old := len(h.buf)
+		h.buf = slices.Grow(h.buf, missing)[:size]
+		clear(h.buf[old:])
+	}
+}
+
+func (h *writeHandle) truncate(size int64) error {
+	if l := h.localHandle(); l != nil {
+		return l.truncate(size)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if size > maxBuffer {
+		return syscall.EFBIG
+	}
+	if size == int64(len(h.buf)) {
+		return nil
+	}
+	h.grow(int(size))
+	h.buf = h.buf[:size]
+	h.dirty = true
+	h.changes++
+	if size > 0 {
+		h.wrote = true
+		return nil
+	}
+	h.wrote = false
+	if !h.hasRead {
+		h.base = nil // the bytes it started from are gone, and nobody saw them here
+	}
+	return nil
+}
+
+// flush commits. Content that is not valid is left alone until the last close.
+func (h *writeHandle) flush(ctx context.Context, tid uint32) error {
+	if l := h.localHandle(); l != nil {
+		return l.flush(ctx, tid)
+	}
+	h.commitMu.Lock()
+	err := h.commit(ctx)
+	if err == nil {
+		err = h.failed
+	}
+	if err != nil {
+		if tid != 0 && h.t.heldElsewhere(tid, h.f.ino) {
+			h.commitMu.Unlock()
+			return nil
+		}
+		err = h.reject(ctx, err)
+		h.failed = nil
+	}
+	h.commitMu.Unlock()
+	h.t.tellKernel(h.f)
+	return err
+}
+
+// fsync commits and makes all that was saved survive a power cut.
+func (h *writeHandle) fsync(ctx context.Context) error {
+	if l := h.localHandle(); l != nil {
+		return l.fsync(ctx)
+	}
+	h.commitMu.Lock()
+	err := h.commit(ctx)
+	switch {
+	case errors.Is(err, errEmptied):
+		err = nil
+	case err != nil:
+		err = h.reject(ctx, err)
+		h.failed = err
+	}
+	h.commitMu.Unlock()
+	h.t.changed(h.f.ino)
+	if err != nil {
+		return err
+	}
+	return h.t.repo.Flush()
+}
+
+// release saves what came after the last close, from pages of a mapping, and
+// keeps as a draft what cannot be saved.
+func (h *writeHandle) release(ctx context.Context) {
+	if l := h.localHandle(); l != nil {
+		if err := l.flush(ctx, 0); err != nil {
+			h.t.log.Error("close local file", "inode", h.f.ino, "error", err)
+		}
+	} else {
+		h.commitMu.Lock()
+		if err := h.commit(ctx); err != nil {
+			_ = h.reject(ctx, err) // logs what it cannot keep
+		}
+		h.commitMu.Unlock()
+	}
+	h.f.mu.Lock()
+	delete(h.f.writers, h)
+	h.f.mu.Unlock()
+	h.t.changed(h.f.ino)
+	h.f.drop()
+}
