@@ -30,3 +30,18 @@ var (
 
 // MaxPayload is the length of the largest payload.
 const MaxPayload = maxPayload
+
+// DraftError returns why a body with these fields is malformed; by may be nil.
+func DraftError(dag [32]byte, parents []CredentialID, by *Issuer, p Payload) error {
+	w := bodyWire{DAG: dag, Parents: parents}
+	if by != nil {
+		w = by.body(dag, parents, time.Unix(0, 0))
+	}
+	_, err := newDraft(w, p)
+	return err
+}
+
+// WrapFor wraps a key to a device under the name of any epoch.
+func WrapFor(to DevicePublic, space SpaceID, epoch EpochID, key EpochKey) (WrappedKey, error) {
+	return wrapFor(to, space, epoch, key, false)
+}

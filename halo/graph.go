@@ -337,27 +337,55 @@ func (g *Graph) IdentityHeads(id IdentityID) []CredentialID {
 
 // AuthHeads returns at most MaxParents heads, sorted: what a credential or an
 // entry of the issuer names as known. Where there are more, heads of the space
-// come first, then those of the issuer, then those of other identities.
+// come first, then those of the issuer, then those of other identities: what
+// does not fit stays a head, and the next credential takes it up.
 func (g *Graph) AuthHeads(issuer IdentityID) []CredentialID {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	return g.authHeads(issuer)
+}
+
+// authHeads returns AuthHeads, the identities in their order before others.
+func (g *Graph) authHeads(first ...IdentityID) []CredentialID {
 	heads := g.sortedHeads()
 	if len(heads) <= MaxParents {
 		return heads
 	}
 	class := func(id CredentialID) int {
-		switch n := g.nodes[g.index[id]]; {
-		case !n.Type.ofIdentity():
-			return 0
-		case n.DAG == issuer:
-			return 1
+		n := g.nodes[g.index[id]]
+		if !n.Type.ofIdentity() {
+			return -1
 		}
-		return 2
+		if i := slices.Index(first, IdentityID(n.DAG)); i >= 0 {
+			return i
+		}
+		return len(first)
 	}
 	slices.SortStableFunc(heads, func(a, b CredentialID) int { return class(a) - class(b) })
 	heads = heads[:MaxParents]
 	slices.SortFunc(heads, CredentialID.Compare)
 	return heads
+}
+
+// parentsFor returns what a credential of the issuer names as known, with the
+// identity it speaks of before others.
+func (g *Graph) parentsFor(issuer IdentityID, p Payload) []CredentialID {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	first := []IdentityID{issuer}
+	switch p := p.(type) {
+	case *MemberSet:
+		first = append(first, p.Identity)
+	case *MemberRemove:
+		first = append(first, p.Identity)
+	case *FeedSeal:
+		first = append(first, p.Identity)
+	case *KeyGrant:
+		for _, in := range g.devices[p.Key.Device] {
+			first = append(first, IdentityID(g.nodes[in.node].DAG))
+		}
+	}
+	return g.authHeads(first...)
 }
 
 // Missing returns the unknown parents that pending credentials wait for,

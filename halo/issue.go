@@ -70,7 +70,7 @@ func (g *Graph) Draft(by Issuer, p Payload, now time.Time) (*Draft, error) {
 	if p.Type().ofIdentity() {
 		dag, parents = by.Identity, g.IdentityHeads(by.Identity)
 	} else {
-		parents = g.AuthHeads(by.Identity)
+		parents = g.parentsFor(by.Identity, p)
 	}
 	d, err := newDraft(by.body(dag, parents, now), p)
 	if err != nil {
