@@ -246,7 +246,7 @@ func (r *Repo) Join(ctx context.Context, a Admission) (*Space, error) {
 	if _, ok := state.Member(r.me.id, r.me.device); !ok {
 		return nil, fmt.Errorf("join space: the credentials do not make this device a member: %w", ErrPeerFault)
 	}
-	s, err := r.addSpace(ctx, graph, a.Name, false)
+	s, err := r.addSpace(ctx, graph, a.Name)
 	if err != nil {
 		return nil, fmt.Errorf("join space: %w", err)
 	}

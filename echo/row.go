@@ -17,10 +17,9 @@ type spaceRow struct {
 	Ino     Ino         `cbor:"1,keyasint"`
 	Name    string      `cbor:"2,keyasint"` // local name
 	OwnFeed halo.FeedID `cbor:"3,keyasint"`
-	Joined  int64       `cbor:"4,keyasint"`           // ms
-	Nonce   [16]byte    `cbor:"5,keyasint"`           // of OwnFeed
-	Creds   uint64      `cbor:"6,keyasint"`           // number of stored credentials
-	Foreign bool        `cbor:"7,keyasint,omitempty"` // imported from an archive
+	Joined  int64       `cbor:"4,keyasint"` // ms
+	Nonce   [16]byte    `cbor:"5,keyasint"` // of OwnFeed
+	Creds   uint64      `cbor:"6,keyasint"` // number of stored credentials
 }
 
 // nodeRow is a node of the tree and all that a listing shows of it.

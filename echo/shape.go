@@ -146,7 +146,7 @@ func (s shape) shownLabel(id doc.ObjectID) string {
 	case s.Kind == KindFolder:
 		return id.String()
 	case s.Kind == KindText:
-		return id.String() + ".txt"
+		return id.String() + ".md"
 	}
 	return id.String() + ".json"
 }

@@ -245,14 +245,18 @@ func (s *Space) epochKey(id halo.EpochID) (halo.EpochKey, bool) {
 // CreateSpace makes a space that this identity owns: its genesis and its first
 // key epoch, so that everything in it is encrypted from the first byte.
 func (r *Repo) CreateSpace(ctx context.Context, name string) (*Space, error) {
-	s, err := r.createSpace(ctx, name)
+	s, err := r.newSpace(ctx, name)
+	if err == nil {
+		err = s.introduce(ctx, name)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("create space %q: %w", name, err)
 	}
 	return s, nil
 }
 
-func (r *Repo) createSpace(ctx context.Context, name string) (*Space, error) {
+// newSpace makes a space without anything in it.
+func (r *Repo) newSpace(ctx context.Context, name string) (*Space, error) {
 	now := r.now()
 	by := r.issuer()
 	genesis, err := halo.NewSpace(r.me.graph, by, halo.HistoryFull, now)
@@ -278,11 +282,7 @@ func (r *Repo) createSpace(ctx context.Context, name string) (*Space, error) {
 	if err := r.keys.AddEpochKey(id, epoch); err != nil {
 		return nil, fmt.Errorf("keep epoch key: %w", err)
 	}
-	s, err := r.addSpace(ctx, graph, name, false)
-	if err != nil {
-		return nil, err
-	}
-	return s, s.introduce(ctx, name)
+	return r.addSpace(ctx, graph, name)
 }
 
 // introduce writes what members show of a new space and of themselves.
@@ -299,7 +299,7 @@ func (s *Space) introduce(ctx context.Context, name string) error {
 }
 
 // addSpace stores a space whose credentials are complete, and shows it.
-func (r *Repo) addSpace(ctx context.Context, graph *halo.Graph, name string, imported bool) (*Space, error) {
+func (r *Repo) addSpace(ctx context.Context, graph *halo.Graph, name string) (*Space, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if _, ok := r.spaces[graph.Space()]; ok {
@@ -320,7 +320,7 @@ func (r *Repo) addSpace(ctx context.Context, graph *halo.Graph, name string, imp
 	for i, c := range all {
 		o.put(key(tableCredential, id, uint64(i)), c.Bytes())
 	}
-	row := spaceRow{Ino: ino, Name: name, Joined: now.UnixMilli(), Creds: uint64(len(all)), Foreign: imported}
+	row := spaceRow{Ino: ino, Name: name, Joined: now.UnixMilli(), Creds: uint64(len(all))}
 	o.putRow(key(tableSpace, id), &row)
 	o.putRow(key(tableNode, ino), &nodeRow{Parent: RootIno, Name: name, Plain: name, Label: name,
 		Kind: KindSpace, Space: id, ModTime: nanos(now), Changed: nanos(now)})
