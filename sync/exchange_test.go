@@ -42,7 +42,12 @@ func shared(tb testing.TB, names ...string) []*memrepo.Space {
 
 func admit(tb testing.TB, owner *memrepo.Vault, id halo.SpaceID, guest *memrepo.Vault) *memrepo.Space {
 	tb.Helper()
-	raw, err := owner.Admit(tb.Context(), id, guest.IdentityCredentials(), guest.DeviceID(), halo.RoleEditor)
+	err := owner.Admit(tb.Context(), id, guest.IdentityCredentials(), guest.DeviceID(), halo.RoleEditor)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	space, _ := owner.Space(id)
+	raw, err := space.Credentials()
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -111,7 +111,7 @@ const (
 	byeMalformed = 400 // the peer is at fault
 	byeForbidden = 403 // no member
 	byeTooMany   = 429 // no room for another session
-	byeUnknown   = 404 // the space is not open here
+	byeTrouble   = 500 // something went wrong here; try again
 )
 
 func (hello) kind() kind       { return kindHello }
@@ -237,7 +237,7 @@ func (v Vector) holdings() (out [][]holding) {
 func vectorOf(list []holding) Vector {
 	v := make(Vector, len(list))
 	for _, h := range list {
-		v[h.Feed] = Position{h.Next, h.Last}
+		v[h.Feed] = Position{Next: h.Next, Last: h.Last}
 	}
 	return v
 }

@@ -241,8 +241,12 @@ func byeFor(cause error) bye {
 		return bye{byeReplaced, "replaced"}
 	case errors.Is(cause, ErrPeerFault):
 		return bye{byeMalformed, "protocol violation"}
+	case errors.Is(cause, errTooMany):
+		return bye{byeTooMany, "too many connections"}
+	case errors.Is(cause, context.Canceled):
+		return bye{byeLeaving, "leaving"}
 	}
-	return bye{byeLeaving, "leaving"}
+	return bye{byeTrouble, "trouble"}
 }
 
 // byeError is that the peer ended the session.

@@ -56,9 +56,23 @@ type Repo interface {
 	DeviceKeys() *halo.DeviceKeys
 	DeviceID() halo.DeviceID
 	IdentityID() halo.IdentityID
+	Membership
 	// IsPeerFault reports whether an error of Ingest or AddCredentials is the
 	// fault of whoever sent the bytes.
 	IsPeerFault(error) bool
+}
+
+// Membership is what invitations need of a vault.
+type Membership interface {
+	// IdentityCredentials returns the credentials of this device's identity,
+	// parents first.
+	IdentityCredentials() [][]byte
+	// Admit makes an identity, given by its credentials, a member of a space and
+	// grants the keys to its device. A member keeps a higher role.
+	Admit(ctx context.Context, space halo.SpaceID, guest [][]byte, device halo.DeviceID, role halo.Role) error
+	// Join opens a space of which these are all credentials. It fails unless they
+	// make this device a member.
+	Join(ctx context.Context, space halo.SpaceID, name string, credentials [][]byte) (Space, error)
 }
 
 // Changes tells which spaces changed: a set and a channel of one slot, so that

@@ -8,11 +8,9 @@ import (
 	"echofs/halo"
 )
 
-// Position is how much of a feed a device holds.
-type Position struct {
-	Next uint64       // the number of entries held, which is the next one's number
-	Last halo.EntryID // the id of the last entry held; zero for none
-}
+// Position is how much of a feed a device holds: the number of entries, which
+// is the next one's number, and the id of the last.
+type Position = halo.Position
 
 // Vector is how much a device holds of each feed.
 type Vector map[halo.FeedID]Position

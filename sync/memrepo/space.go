@@ -266,35 +266,37 @@ func (s *Space) rotate(why halo.RotateWhy) error {
 }
 
 // admit is Vault.Admit.
-func (s *Space) admit(identity [][]byte, device halo.DeviceID, role halo.Role) ([][]byte, error) {
+func (s *Space) admit(identity [][]byte, device halo.DeviceID, role halo.Role) error {
 	if _, err := s.add(identity); err != nil {
-		return nil, err
+		return err
 	}
 	first, err := halo.ParseCredential(identity[0])
 	if err != nil {
-		return nil, err
+		return err
 	}
 	guest := halo.IdentityID(first.ID)
-	set, err := s.graph.SetMember(s.vault.issuer, guest, role, time.Now())
-	if err != nil {
-		return nil, err
-	}
-	if _, err := s.graph.Add(set); err != nil {
-		return nil, err
+	if !s.State().Role(guest).AtLeast(role) {
+		set, err := s.graph.SetMember(s.vault.issuer, guest, role, time.Now())
+		if err != nil {
+			return err
+		}
+		if _, err := s.graph.Add(set); err != nil {
+			return err
+		}
 	}
 	to, ok := s.State().Device(guest, device)
 	if !ok {
-		return nil, fmt.Errorf("admit: no device %s", device.Short())
+		return fmt.Errorf("admit: no device %s", device.Short())
 	}
 	grant, err := s.graph.GrantKey(s.vault.issuer, s.EpochKeys()[0], to, time.Now())
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if _, err := s.graph.Add(grant); err != nil {
-		return nil, err
+		return err
 	}
 	s.touch(true)
-	return s.Credentials()
+	return nil
 }
 
 // Remove ends the membership of an identity and begins a new epoch.

@@ -210,11 +210,21 @@ func (c *changes) Close() {
 }
 
 // Admit makes an identity, by its credentials, a member of a space of the
-// vault, grants the current key to its device, and returns all credentials.
-func (v *Vault) Admit(_ context.Context, space halo.SpaceID, identity [][]byte, device halo.DeviceID, role halo.Role) ([][]byte, error) {
+// vault, and grants the current key to its device. It implements
+// sync.Membership.
+func (v *Vault) Admit(_ context.Context, space halo.SpaceID, guest [][]byte, device halo.DeviceID, role halo.Role) error {
 	s, ok := v.Space(space)
 	if !ok {
-		return nil, fmt.Errorf("admit: no space %s", space.Short())
+		return fmt.Errorf("admit: no space %s", space.Short())
 	}
-	return s.admit(identity, device, role)
+	return s.admit(guest, device, role)
+}
+
+// Join implements sync.Membership.
+func (v *Vault) Join(_ context.Context, id halo.SpaceID, name string, credentials [][]byte) (echosync.Space, error) {
+	s, err := v.JoinSpace(id, name, credentials)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
 }

@@ -1,0 +1,335 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"echofs/halo"
+	"echofs/sync/signal"
+)
+
+// JoinOptions say how a guest takes an invitation.
+type JoinOptions struct {
+	// AuthCode is asked for the digits, if the host wants any. nil is none.
+	AuthCode func(context.Context) (string, error)
+	// Name is the local name of the space; empty is the host's name for it.
+	Name string
+	// DisplayName is what the host is told of who joins; may be empty.
+	DisplayName string
+	// Progress, unless nil, is told each state. It must not block.
+	Progress func(halo.GuestState)
+}
+
+// The times of a guest.
+const (
+	guestAnnounce = 2 * time.Second // between announces until the host is met
+	guestRetry    = time.Second     // after a connection was lost
+)
+
+// Join takes an invitation and opens the space to which it leads. It tries
+// until ctx ends or the code has expired. Errors: halo.ErrBadCode, ErrExpired,
+// ErrWrongCode, ErrBurned, ErrDeclined, ErrMember (and the space, which is open
+// already), ErrOffline, ErrUnreachable.
+func (n *Network) Join(ctx context.Context, code string, opts JoinOptions) (Space, error) {
+	invite, err := halo.ParseInvite(code)
+	if err != nil {
+		return nil, fmt.Errorf("join: %w", err)
+	}
+	if invite.Kind != halo.InviteMember {
+		return nil, fmt.Errorf("join: a code for a device, not for a space: %w", halo.ErrBadCode)
+	}
+	g := &guest{n: n, opts: opts, invite: invite, met: make(chan address, 1)}
+	g.tell(halo.GuestEntered)
+	space, err := g.run(ctx)
+	if err != nil {
+		g.tell(finalState(err))
+		return space, fmt.Errorf("join: %w", err)
+	}
+	g.tell(halo.GuestJoined)
+	return space, nil
+}
+
+func finalState(err error) halo.GuestState {
+	switch {
+	case errors.Is(err, ErrWrongCode), errors.Is(err, ErrBurned):
+		return halo.GuestWrongCode
+	case errors.Is(err, ErrExpired):
+		return halo.GuestExpired
+	case errors.Is(err, ErrDeclined):
+		return halo.GuestDeclined
+	}
+	return halo.GuestFailed
+}
+
+// guest is the guest's side of an invitation.
+type guest struct {
+	n       *Network
+	opts    JoinOptions
+	invite  halo.Invite
+	meeting *meeting
+	met     chan address // one slot: where the host was last met
+	wg      sync.WaitGroup
+
+	mu     sync.Mutex // guards closed
+	closed bool
+}
+
+func (g *guest) tell(s halo.GuestState) {
+	if g.opts.Progress != nil {
+		g.opts.Progress(s)
+	}
+}
+
+// run meets the host and talks to it, again if the connection is lost.
+func (g *guest) run(ctx context.Context) (Space, error) {
+	ctx, cancel := context.WithDeadlineCause(ctx, g.invite.Expires, ErrExpired)
+	defer cancel()
+	online := g.n.runContext()
+	if online.Err() != nil {
+		return nil, ErrOffline
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	defer context.AfterFunc(online, func() { stop(ErrOffline) })()
+	leave := g.enter()
+	defer leave()
+	g.tell(halo.GuestConnecting)
+	for {
+		at, err := g.find(ctx)
+		if err != nil {
+			return nil, err
+		}
+		space, err := g.try(ctx, at)
+		if err == nil || final(err) {
+			return space, err
+		}
+		g.n.logger.Debug("invitation: connection lost", "err", err)
+		pauseFor(ctx, guestRetry)
+		g.tell(halo.GuestConnecting)
+		g.meeting.announceAll()
+	}
+}
+
+// enter goes to where the host waits.
+func (g *guest) enter() (leave func()) {
+	g.meeting = newMeeting(g.invite.Topic(), g.invite.SignalKey(), g.invite.NoisePSK(), g.n, g)
+	topic := signal.Topic(g.invite.Topic())
+	urls := g.invite.URLs
+	if len(urls) == 0 {
+		urls = g.n.Signal()
+	}
+	for _, url := range urls {
+		if c := g.n.client(url); c != nil {
+			c.Join(topic, g.meeting)
+		}
+	}
+	return func() {
+		for _, c := range g.n.clientList() {
+			c.Leave(topic)
+		}
+		g.mu.Lock()
+		g.closed = true
+		g.mu.Unlock()
+		g.wg.Wait()
+	}
+}
+
+// find waits until the host is met.
+func (g *guest) find(ctx context.Context) (address, error) {
+	again := time.NewTicker(guestAnnounce)
+	defer again.Stop()
+	for {
+		select {
+		case at := <-g.met:
+			return at, nil
+		case <-again.C:
+			g.meeting.announceAll()
+		case <-ctx.Done():
+			cause := context.Cause(ctx)
+			if errors.Is(cause, context.DeadlineExceeded) || errors.Is(cause, context.Canceled) {
+				return address{}, fmt.Errorf("the inviter was not met: %w: %w", ErrUnreachable, cause)
+			}
+			return address{}, cause
+		}
+	}
+}
+
+// final reports whether an error ends the invitation for this guest.
+func final(err error) bool {
+	for _, e := range []error{ErrWrongCode, ErrBurned, ErrExpired, ErrDeclined, ErrMember, ErrPeerFault, ErrOffline, errJoin} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// errJoin: the vault could not open the space.
+var errJoin = errors.New("open space")
+
+// try is one connection to the host.
+func (g *guest) try(ctx context.Context, at address) (Space, error) {
+	dialing, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	conn, id, err := g.meeting.offer(dialing, at)
+	if err != nil {
+		return nil, retryable(ctx, err)
+	}
+	s, err := g.meeting.secure(dialing, conn, true, id, 0)
+	if err != nil {
+		return nil, retryable(ctx, err)
+	}
+	defer s.Close()
+	t := newTalk(ctx, s)
+	defer t.end()
+	space, err := g.talk(t)
+	if err != nil {
+		t.part(refusalFor(err), 0)
+	}
+	return space, retryable(ctx, err)
+}
+
+// retryable hides from final that a part of the way took too long.
+func retryable(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%w: %v", ErrUnreachable, err)
+	}
+	return err
+}
+
+// talk is the guest's side of the conversation.
+func (g *guest) talk(t *talk) (Space, error) {
+	offer, err := g.authenticate(t)
+	if err != nil {
+		return nil, err
+	}
+	g.tell(halo.GuestAuthOK)
+	g.tell(halo.GuestOfferShown)
+	if _, _, err := halo.LoadIdentity(offer.Inviter); err != nil || offer.Kind != halo.InviteMember {
+		return nil, fault("the inviter's identity: %v", err)
+	}
+	if space, ok := g.n.repo.SpaceByID(offer.Space); ok {
+		return space, ErrMember
+	}
+	join := &halo.Join{
+		Identity: g.n.repo.IdentityCredentials(), Device: g.n.repo.DeviceID(), Name: g.opts.DisplayName,
+		Proof: halo.SignJoin(g.n.repo.DeviceKeys(), offer.Challenge, t.session.Hash(), offer.Space),
+	}
+	if err := t.send(join); err != nil {
+		return nil, err
+	}
+	g.tell(halo.GuestRequested)
+	return g.receive(t, offer)
+}
+
+// authenticate shows the digits, if any are wanted, and hears the offer.
+func (g *guest) authenticate(t *talk) (*halo.Offer, error) {
+	if err := t.send(&halo.Auth{Proof: halo.AuthProof(t.session.Hash(), "")}); err != nil {
+		return nil, err
+	}
+	offer, err := hear[*halo.Offer](t, inviteStep)
+	if !errors.Is(err, ErrWrongCode) || g.opts.AuthCode == nil {
+		return offer, err
+	}
+	digits, err := g.opts.AuthCode(t.ctx)
+	if err != nil {
+		return nil, fmt.Errorf("authorization code: %w: %w", ErrWrongCode, err)
+	}
+	if err := t.send(&halo.Auth{Proof: halo.AuthProof(t.session.Hash(), digits)}); err != nil {
+		return nil, err
+	}
+	return hear[*halo.Offer](t, inviteStep)
+}
+
+// receive takes the admission and opens the space.
+func (g *guest) receive(t *talk, offer *halo.Offer) (Space, error) {
+	var list [][]byte
+	size := 0
+	for {
+		m, raw, err := t.next(inviteHuman) // the host may be asked about the guest
+		if err != nil {
+			return nil, err
+		}
+		switch m := m.(type) {
+		case *halo.Refuse:
+			return nil, &refused{*m}
+		case *halo.Bundle:
+			if size += len(raw); size > maxAdmission || m.Space != offer.Space {
+				return nil, fault("an admission of %d bytes, or to another space", size)
+			}
+			list = append(list, m.Credentials...)
+		case *halo.Admit:
+			return g.admitted(t, offer, m, raw, list)
+		default:
+			return nil, fault("invitation: %T out of turn", m)
+		}
+	}
+}
+
+// maxAdmission bounds the credentials of an admission, in bytes.
+const maxAdmission = 256 << 20
+
+func (g *guest) admitted(t *talk, offer *halo.Offer, m *halo.Admit, raw []byte, list [][]byte) (Space, error) {
+	credential, err := halo.ParseCredential(m.Credential)
+	if err != nil || m.Space != offer.Space {
+		return nil, fault("admission: %v", err)
+	}
+	g.tell(halo.GuestReceived)
+	name := g.opts.Name
+	if name == "" {
+		name = offer.Name
+	}
+	space, err := g.n.repo.Join(t.ctx, m.Space, name, list)
+	if err == nil {
+		err = g.n.repo.Flush()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errJoin, err)
+	}
+	g.tell(halo.GuestSyncing)
+	ack := &halo.Ack{Credential: credential.ID, Sig: halo.SignAck(g.n.repo.DeviceKeys(), raw)}
+	if err := t.send(ack); err == nil {
+		t.linger()
+	}
+	for _, url := range m.Hints.URLs {
+		g.n.AddSignal(url)
+	}
+	return space, nil
+}
+
+var _ host = (*guest)(nil)
+
+// device implements host: a guest does not say who it is before it knows that
+// it talks to the host. So guests ignore each other, too.
+func (g *guest) device() halo.DeviceID { return halo.DeviceID{} }
+
+func (g *guest) start(f func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.closed {
+		g.wg.Go(f)
+	}
+}
+
+// announced implements host: whoever announces itself here is the host.
+func (g *guest) announced(_ halo.DeviceID, at address, _ bool) (reply bool) {
+	select {
+	case <-g.met:
+	default:
+	}
+	select {
+	case g.met <- at:
+	default:
+	}
+	return false
+}
+
+func (g *guest) offered(halo.DeviceID, address) bool { return false }
+
+func (g *guest) answer(halo.DeviceID, address, [16]byte, string) {}

@@ -1,0 +1,178 @@
+package sync_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	echosync "echofs/sync"
+	"echofs/sync/memrepo"
+	"echofs/sync/signal"
+)
+
+// startSignal runs a signaling server on loopback until stop is called.
+func startSignal(tb testing.TB, addr string) (url string, stop func()) {
+	tb.Helper()
+	if addr == "" {
+		addr = "127.0.0.1:0"
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ready := make(chan net.Addr, 1)
+	done := make(chan error, 1)
+	srv := signal.NewServer(signal.ServerOptions{})
+	go func() { done <- srv.Serve(ctx, addr, func(a net.Addr) { ready <- a }) }()
+	select {
+	case a := <-ready:
+		url = "ws://" + a.String() + "/"
+	case err := <-done:
+		tb.Fatal(err)
+	}
+	var once sync.Once
+	stop = func() {
+		once.Do(func() {
+			cancel()
+			<-done
+		})
+	}
+	tb.Cleanup(stop)
+	return url, stop
+}
+
+// testLogger logs where ECHOFS_TEST_LOG is set.
+func testLogger(name string) *slog.Logger {
+	if os.Getenv("ECHOFS_TEST_LOG") == "" {
+		return nil
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("vault", name)
+}
+
+// startNetwork runs a network until the test or stop ends it.
+func startNetwork(tb testing.TB, v *memrepo.Vault, opts echosync.Options) (n *echosync.Network, stop func()) {
+	tb.Helper()
+	opts.Logger = testLogger(v.Name)
+	n, err := echosync.New(v, opts)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = n.Run(ctx)
+	}()
+	stop = func() {
+		cancel()
+		select {
+		case <-done:
+		case <-time.After(10 * time.Second):
+			tb.Error("the network does not stop")
+		}
+	}
+	tb.Cleanup(stop)
+	return n, stop
+}
+
+func TestTwoNetworks(t *testing.T) {
+	url, _ := startSignal(t, "")
+	s := shared(t, "ada", "ben")
+	a, b := s[0], s[1]
+	a.Write([]byte("before they met"))
+	opts := echosync.Options{Signal: []string{url}}
+	start := time.Now()
+	na, _ := startNetwork(t, a.Vault(), opts)
+	nb, _ := startNetwork(t, b.Vault(), opts)
+	await(t, b, "a's entry", has(b, a.Own(), 1))
+	t.Logf("first entry after %v", time.Since(start))
+	if n := na.Connected(a.ID()); n != 1 {
+		t.Errorf("ada is connected to %d devices, want 1", n)
+	}
+	peers := nb.Peers()
+	if len(peers) != 1 || peers[0].Device != a.Vault().DeviceID() || peers[0].Path != "lan" {
+		t.Errorf("ben's peers: %+v", peers)
+	}
+	var total, worst time.Duration
+	const rounds = 200
+	for i := range rounds {
+		start := time.Now()
+		a.Write(fmt.Appendf(nil, "fresh %d", i))
+		await(t, b, "fresh entry", has(b, a.Own(), i+2))
+		took := time.Since(start)
+		total, worst = total+took, max(worst, took)
+	}
+	t.Logf("push over WebRTC: mean %v, worst %v", total/rounds, worst)
+	await(t, a, "ack", func() bool { return a.Acked(b.Vault().DeviceID(), a.Own()) == rounds+1 })
+}
+
+func TestReconnectAfterRestart(t *testing.T) {
+	url, _ := startSignal(t, "")
+	s := shared(t, "ada", "ben")
+	a, b := s[0], s[1]
+	opts := echosync.Options{Signal: []string{url}}
+	startNetwork(t, a.Vault(), opts)
+	for round := range 3 {
+		_, stop := startNetwork(t, b.Vault(), opts)
+		start := time.Now()
+		a.Write(fmt.Appendf(nil, "round %d", round))
+		await(t, b, "entry", has(b, a.Own(), round+1))
+		t.Logf("entry after restart: %v", time.Since(start))
+		stop()
+	}
+}
+
+func TestOfflineAndOnline(t *testing.T) {
+	url, _ := startSignal(t, "")
+	s := shared(t, "ada", "ben")
+	a, b := s[0], s[1]
+	opts := echosync.Options{Signal: []string{url}}
+	na, _ := startNetwork(t, a.Vault(), opts)
+	opts.Offline = true
+	nb, _ := startNetwork(t, b.Vault(), opts)
+	for round := range 3 {
+		a.Write(fmt.Appendf(nil, "%d", round))
+		nb.SetOffline(false)
+		start := time.Now()
+		await(t, b, "entry", has(b, a.Own(), round+1))
+		t.Logf("entry after going online: %v", time.Since(start))
+		nb.SetOffline(true)
+		waitFor(t, "the end of the connection", func() bool { return na.Connected(a.ID()) == 0 })
+	}
+}
+
+// waitFor polls a condition that nothing tells of.
+func waitFor(tb testing.TB, what string, cond func() bool) {
+	tb.Helper()
+	deadline := time.NewTimer(15 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !cond() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			tb.Fatalf("%s: not in time", what)
+		}
+	}
+}
+
+func TestSignalServerRestarts(t *testing.T) {
+	url, stop := startSignal(t, "")
+	s := shared(t, "ada", "ben")
+	a, b := s[0], s[1]
+	opts := echosync.Options{Signal: []string{url}}
+	na, _ := startNetwork(t, a.Vault(), opts)
+	waitFor(t, "signaling", func() bool { return na.SignalConnected() == 1 })
+	stop()
+	waitFor(t, "the loss of signaling", func() bool { return na.SignalConnected() == 0 })
+	addr := url[len("ws://") : len(url)-1]
+	startSignal(t, addr)
+	startNetwork(t, b.Vault(), opts)
+	start := time.Now()
+	a.Write([]byte("x"))
+	await(t, b, "entry", has(b, a.Own(), 1))
+	t.Logf("entry after the server's restart: %v", time.Since(start))
+}

@@ -1,0 +1,388 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"echofs/halo"
+	"echofs/sync/rtc"
+	"echofs/sync/signal"
+)
+
+const (
+	maxContacts   = 512 // devices of a space whose addresses are remembered
+	maxLinks      = 64  // devices of a space that are connected at a time
+	maxEpochs     = 4   // epochs on whose topics a device listens
+	topicMargin   = 2 * time.Hour
+	answerTimeout = 5 * time.Second
+	dialTimeout   = 20 * time.Second
+	settleTime    = 2 * time.Second // a link so young is not doubted
+)
+
+// swarm is the devices of one space: where they were met, who is connected, and
+// when to try again.
+type swarm struct {
+	n      *Network
+	o      *online
+	x      *exchange
+	space  Space
+	logger *slog.Logger
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // what the swarm started
+
+	mu       sync.Mutex // guards the below
+	closed   bool
+	meetings map[halo.Topic]*meeting
+	contacts map[halo.DeviceID]*contact
+	dials    uint64 // attempts so far
+}
+
+// contact is what is known of one device. It is guarded by swarm.mu.
+type contact struct {
+	device   halo.DeviceID
+	link     *peer // nil while not connected
+	conn     *rtc.Conn
+	where    address
+	known    bool      // where is
+	doubted  bool      // the link may be dead: make another
+	dialing  uint64    // number of the attempt under way; 0 for none
+	failures int       // since it was last connected
+	after    time.Time // not to be tried before
+	timer    *time.Timer
+}
+
+// address is where a device was met.
+type address struct {
+	meeting  *meeting
+	seat     signal.Seat
+	peer     signal.PeerID
+	instance [16]byte
+}
+
+func newSwarm(n *Network, o *online, space Space) *swarm {
+	logger := n.logger.With("space", space.ID().Short())
+	s := &swarm{
+		n: n, o: o, space: space, logger: logger, x: newExchange(n.repo, space, n.logger, n.instance),
+		meetings: make(map[halo.Topic]*meeting), contacts: make(map[halo.DeviceID]*contact),
+	}
+	s.ctx, s.cancel = context.WithCancel(o.ctx)
+	s.x.refresh()
+	return s
+}
+
+// run runs until the swarm is cancelled, and returns when all of it has ended.
+func (s *swarm) run() {
+	s.wg.Go(func() { s.x.keepAcks(s.ctx) })
+	s.announceAlways()
+	s.mu.Lock()
+	s.closed = true
+	for _, c := range s.contacts {
+		c.stop()
+	}
+	topics := s.meetings
+	s.meetings = nil
+	s.mu.Unlock()
+	for topic := range topics {
+		s.leave(topic)
+	}
+	s.wg.Wait()
+}
+
+func (c *contact) stop() {
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+}
+
+// spawn runs f as a part of the swarm, unless that has ended.
+func (s *swarm) spawn(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.spawnLocked(f)
+}
+
+func (s *swarm) spawnLocked(f func()) {
+	if !s.closed {
+		s.wg.Go(f)
+	}
+}
+
+func (s *swarm) announceAlways() {
+	for {
+		pauseFor(s.ctx, backoff(s.n.opts.AnnounceEvery, s.n.opts.AnnounceEvery, 1))
+		if s.ctx.Err() != nil {
+			return
+		}
+		for _, m := range s.meetingList() {
+			m.announceAll()
+		}
+	}
+}
+
+func (s *swarm) meetingList() (list []*meeting) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range s.meetings {
+		list = append(list, m)
+	}
+	return list
+}
+
+// days returns the days whose topics are in use: today, and its neighbour near
+// midnight, since clocks differ.
+func days(now time.Time) []uint64 {
+	today := halo.UnixDay(now)
+	list := []uint64{today}
+	if d := halo.UnixDay(now.Add(topicMargin)); d != today {
+		list = append(list, d)
+	}
+	if d := halo.UnixDay(now.Add(-topicMargin)); d != today {
+		list = append(list, d)
+	}
+	return list
+}
+
+// rearrange makes the topics those of the epochs and the day, and forgets
+// refusals: who refused may have learned better.
+func (s *swarm) rearrange(now time.Time) {
+	wanted := make(map[halo.Topic]*meeting)
+	keys := s.space.EpochKeys()
+	for _, key := range keys[:min(len(keys), maxEpochs)] {
+		secret := key.Swarm(s.space.ID())
+		for _, day := range days(now) {
+			topic := secret.Topic(day)
+			wanted[topic] = newMeeting(topic, secret.SignalKey(topic), secret.NoisePSK(), s.n, s)
+		}
+	}
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return
+	}
+	var gone []halo.Topic
+	for topic := range s.meetings {
+		if wanted[topic] == nil {
+			gone = append(gone, topic)
+			delete(s.meetings, topic)
+		}
+	}
+	var fresh []*meeting
+	for topic, m := range wanted {
+		if s.meetings[topic] == nil {
+			s.meetings[topic] = m
+			fresh = append(fresh, m)
+		}
+	}
+	s.mu.Unlock()
+	for _, topic := range gone {
+		s.leave(topic)
+	}
+	for _, c := range s.n.clientList() {
+		for _, m := range fresh {
+			c.Join(signal.Topic(m.topic), m)
+		}
+	}
+}
+
+func (s *swarm) leave(topic halo.Topic) {
+	for _, c := range s.n.clientList() {
+		c.Leave(signal.Topic(topic))
+	}
+}
+
+// join puts a new client on all topics.
+func (s *swarm) join(c *signal.Client) {
+	for _, m := range s.meetingList() {
+		c.Join(signal.Topic(m.topic), m)
+	}
+}
+
+// offers reports whether this device offers to the other: the one with the
+// lower id does, so that they never offer to each other at once, on however
+// many servers they meet.
+func (s *swarm) offers(to halo.DeviceID) bool {
+	me := s.n.repo.DeviceID()
+	return compareDevices(me, to) < 0
+}
+
+// met takes note of where a device is. asks says that it wants to be connected.
+func (s *swarm) met(device halo.DeviceID, at address, asks bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.contact(device)
+	if c == nil {
+		return
+	}
+	moved := c.where.peer != at.peer || !c.known
+	c.where, c.known = at, true
+	if c.link != nil {
+		old := time.Since(c.link.began) > settleTime
+		c.doubted = c.link.remote.Instance != at.instance || asks && old
+	}
+	if moved || asks {
+		c.failures, c.after = 0, time.Time{}
+	}
+	s.consider(c)
+}
+
+// contact returns the contact of a device, nil if there are too many; s.mu is
+// held.
+func (s *swarm) contact(device halo.DeviceID) *contact {
+	c := s.contacts[device]
+	if c == nil && len(s.contacts) < maxContacts {
+		c = &contact{device: device}
+		s.contacts[device] = c
+	}
+	return c
+}
+
+// consider decides whether to try to connect to a device now. Every event about
+// a contact leads here; s.mu is held. The rules, in order:
+//
+//  1. Nothing is done for a device that is connected and not doubted, that is
+//     being tried, that was never met, or that is shunned for its faults.
+//  2. What is not to be tried yet is considered again when it is.
+//  3. Who offers (see offers) makes a connection; who does not asks the other to
+//     offer, and asks again later and later.
+func (s *swarm) consider(c *contact) {
+	if s.closed || !c.known || c.dialing != 0 || c.link != nil && !c.doubted || s.n.shunned(c.device) {
+		return
+	}
+	if wait := time.Until(c.after); wait > 0 {
+		s.later(c, wait)
+		return
+	}
+	at := c.where
+	if !s.offers(c.device) {
+		if c.link != nil {
+			return // the other doubts it, too, or will notice
+		}
+		c.failures++
+		c.after = time.Now().Add(backoff(10*retryFirst, retryMost, c.failures))
+		s.later(c, time.Until(c.after))
+		s.spawnLocked(func() { at.meeting.announce(at.seat, &at.peer) })
+		return
+	}
+	s.dials++
+	number := s.dials
+	c.dialing = number
+	s.spawnLocked(func() { s.dial(c.device, at, number) })
+}
+
+// later considers a contact again after a time; s.mu is held.
+func (s *swarm) later(c *contact, wait time.Duration) {
+	c.stop()
+	c.timer = time.AfterFunc(wait, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.consider(c)
+	})
+}
+
+// dialed takes note that an attempt to connect, or the link it made, has ended.
+func (s *swarm) dialed(device halo.DeviceID, err error) {
+	if errors.Is(err, ErrPeerFault) {
+		s.n.punish(device, err)
+	}
+	s.logger.Debug("not connected", "device", device.Short(), "err", err)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.contact(device)
+	if c == nil {
+		return
+	}
+	c.doubted = false // if there is a link still, it is no worse than what was tried
+	var left *byeError
+	switch {
+	case errors.Is(err, ErrRefused) || errors.Is(err, ErrNotMember):
+		c.after = time.Now().Add(backoff(refusedFor, refusedFor, 1))
+	case errors.As(err, &left) && left.code == byeLeaving:
+		c.known = false // it will say when it is back
+	default:
+		c.failures++
+		c.after = time.Now().Add(backoff(retryFirst, retryMost, c.failures))
+	}
+	s.consider(c)
+}
+
+// tried ends an attempt to dial.
+func (s *swarm) tried(device halo.DeviceID, number uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.contacts[device]; c != nil && c.dialing == number {
+		c.dialing = 0
+	}
+}
+
+// linked makes a session the link to its device, in place of an older one. It
+// is called on both ends in the same order, since only one end offers.
+func (s *swarm) linked(p *peer, conn *rtc.Conn) {
+	s.mu.Lock()
+	c := s.contact(p.remote.Device)
+	if c == nil || c.link == nil && s.linkCount() >= maxLinks {
+		s.mu.Unlock()
+		p.end(errTooMany)
+		return
+	}
+	old := c.link
+	c.link, c.conn, c.dialing, c.doubted, c.failures = p, conn, 0, false, 0
+	s.mu.Unlock()
+	if old != nil {
+		old.end(ErrReplaced)
+	}
+	s.logger.Info("connected", "device", p.remote.Device.Short())
+}
+
+var errTooMany = errors.New("too many connections")
+
+// linkCount returns how many devices are connected; s.mu is held.
+func (s *swarm) linkCount() (n int) {
+	for _, c := range s.contacts {
+		if c.link != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// unlinked ends a link; it reports false where a newer one has its place.
+func (s *swarm) unlinked(p *peer) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.contacts[p.remote.Device]
+	if c == nil || c.link != p {
+		return false
+	}
+	c.link, c.conn, c.doubted = nil, nil, false
+	return true
+}
+
+// peers returns the devices that are connected.
+func (s *swarm) peers() (list []PeerInfo) {
+	mine, _ := s.x.held()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.contacts {
+		if c.link == nil {
+			continue
+		}
+		info := c.link.info(mine)
+		info.Space, info.SpaceName, info.Path = s.space.ID(), s.space.Name(), string(c.conn.Path())
+		list = append(list, info)
+	}
+	return list
+}
+
+// info returns what the session knows of its peer.
+func (p *peer) info(mine Vector) PeerInfo {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return PeerInfo{
+		Device: p.remote.Device, Identity: p.remote.Identity, RTT: p.rtt,
+		EntriesBehind: mine.behind(p.acked), LastSeen: p.heard, Since: p.began,
+	}
+}
