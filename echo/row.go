@@ -18,8 +18,7 @@ type spaceRow struct {
 	Name    string      `cbor:"2,keyasint"` // local name
 	OwnFeed halo.FeedID `cbor:"3,keyasint"`
 	Joined  int64       `cbor:"4,keyasint"` // ms
-	Nonce   [16]byte    `cbor:"5,keyasint"` // of OwnFeed
-	Creds   uint64      `cbor:"6,keyasint"` // number of stored credentials
+	Creds   uint64      `cbor:"5,keyasint"` // number of stored credentials
 }
 
 // nodeRow is a node of the tree and all that a listing shows of it.
