@@ -135,6 +135,47 @@ func TestDiffStoredKinds(t *testing.T) {
 	}
 }
 
+// An element that is moved has the kinds it had.
+func TestDiffMovedKinds(t *testing.T) {
+	moved := doc.NewMap(
+		doc.Field{Key: "id", Value: doc.NewInt(1)},
+		doc.Field{Key: "count", Value: &doc.Value{Kind: doc.Counter, Int: 3}},
+		doc.Field{Key: "time", Value: &doc.Value{Kind: doc.Timestamp, Int: 0}},
+		doc.Field{Key: "late", Value: &doc.Value{Kind: doc.Timestamp, Int: 1 << 60}},
+		doc.Field{Key: "float", Value: doc.NewFloat(2)},
+		doc.Field{Key: "word", Value: doc.NewText("word")},
+		doc.Field{Key: "list", Value: doc.NewList(doc.NewText("x"), doc.NewFloat(1))},
+		doc.Field{Key: "odd", Value: &doc.Value{Kind: doc.Unknown, Bytes: []byte{1}}},
+	)
+	base := doc.NewList(moved, mustParse(t, `{"id":2}`), mustParse(t, `{"id":3}`))
+	next := mustParse(t, `[{"id":2},{"id":3},{"id":1,"count":4,"time":"1970-01-01T00:00:00.000Z","late":1152921504606846976,`+
+		`"float":2,"word":"words","list":["x",1],"odd":{"/":{"unknown":"AQ=="}}}]`)
+	want := "delete /l/0\ninsert /l/2 {id:1 count:counter4 time:timestamp\"1970-01-01T00:00:00.000Z\" late:timestamp1152921504606846976 " +
+		`float:2.0 word:text"words" list:[text"x" 1.0] odd:{/:{unknown:"AQ=="}}}`
+	if got := describe(model.Diff(base, next, model.DiffOptions{Prefix: doc.Keys("l")})); got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+}
+
+// An element that was moved is not taken for a new one that looks like it.
+func TestDiffMovedIsNotRenamed(t *testing.T) {
+	element := func(id string) string { return `{"id":` + id + `,"a":1,"b":1}` }
+	list := func(ids ...string) *doc.Value {
+		var out []string
+		for _, id := range ids {
+			out = append(out, element(id))
+		}
+		return mustParse(t, "["+strings.Join(out, ",")+"]")
+	}
+	for _, next := range []*doc.Value{list("3", "2", "1"), list("2", "1", "3"), list("2", "3", "1")} {
+		for _, e := range model.Diff(list("1", "2"), next, model.DiffOptions{Prefix: doc.Keys("l")}) {
+			if e.Op == doc.Put {
+				t.Errorf("%s: got put %s", canonical(next), e.Path.Pointer())
+			}
+		}
+	}
+}
+
 func TestDiffCreates(t *testing.T) {
 	next := mustParse(t, `{"title":"a b","tags":["x","y z"],"ref":{"/":"a b.json"},"n":1}`)
 	got := describe(model.Diff(nil, next, model.DiffOptions{Prefix: doc.Keys("objects", "x", "data")}))

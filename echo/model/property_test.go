@@ -81,9 +81,18 @@ func TestPatch(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		old := genValue(t, 4, true)
 		text := layout(t, reread(t, old))
-		next := mutate(t, reread(t, old), 4)
-		checkPatch(t, text, old, next)
+		checkPatch(t, text, old, saved(t, old, mutate(t, reread(t, old), 4)))
 	})
+}
+
+// saved returns what a document has after next was saved over base.
+func saved(t *rapid.T, base, next *doc.Value) *doc.Value {
+	root := doc.NewMap(doc.Field{Key: "x", Value: base})
+	root, err := model.Apply(root, model.Diff(base, next, model.DiffOptions{Prefix: doc.Keys("x")}))
+	if err != nil {
+		t.Fatalf("apply: %v", err)
+	}
+	return root.Get("x")
 }
 
 func checkPatch(t interface{ Fatalf(string, ...any) }, text []byte, old, next *doc.Value) {

@@ -117,6 +117,8 @@ func TestSame(t *testing.T) {
 		{stamp, doc.NewString("2023-11-14T22:13:20Z"), true},
 		{stamp, doc.NewString("2023-11-15T00:13:20+02:00"), true},
 		{stamp, doc.NewString("2023-11-14T22:13:20.0001Z"), false},
+		{stamp, doc.NewString("2023-11-14T22:13:20,000Z"), false},
+		{&doc.Value{Kind: doc.Timestamp}, doc.NewString("1970-01-01T0:00:00.000Z"), false},
 		{stamp, doc.NewInt(1700000000000), false},
 		{doc.NewString("1"), doc.NewInt(1), false},
 		{doc.NewBool(false), doc.NewNull(), false},

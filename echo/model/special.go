@@ -3,6 +3,7 @@ package model
 import (
 	"encoding/base64"
 	"math"
+	"regexp"
 	"time"
 
 	"echofs/echo/doc"
@@ -106,8 +107,14 @@ func formatTimestamp(ms int64) (string, bool) {
 	return time.UnixMilli(ms).UTC().Format(timestampForm), true
 }
 
+// rfc3339 is what time.Parse is more lenient about.
+var rfc3339 = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$`)
+
 // parseTimestamp reads RFC 3339 where it names a whole millisecond.
 func parseTimestamp(s string) (int64, bool) {
+	if !rfc3339.MatchString(s) {
+		return 0, false
+	}
 	t, err := time.Parse(time.RFC3339Nano, s)
 	if err != nil || t.Nanosecond()%int(time.Millisecond) != 0 {
 		return 0, false

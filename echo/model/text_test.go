@@ -22,6 +22,8 @@ func TestDiffText(t *testing.T) {
 		{"buy milk", "buy oat milk", `splice  4 -0 +"oat "`},
 		{"color", "colour", `splice  4 -0 +"u"`},
 		{"the quick brown fox", "the slow red fox", "splice  4 -5 +\"slow\"\nsplice  9 -5 +\"red\""},
+		{"the color and the honor", "the colour and the honour", "splice  8 -0 +\"u\"\nsplice  23 -0 +\"u\""},
+		{"x \u0301y", "x \u0301y \u0301y", "splice  4 -0 +\" \u0301y\""},
 		{"a b c d", "a x c y", "splice  2 -1 +\"x\"\nsplice  6 -1 +\"y\""},
 		{"héllo wörld", "héllo wörlds", `splice  11 -0 +"s"`},
 		{"👍🏼 ok", "👍🏽 ok", `splice  0 -2 +"👍🏽"`},
