@@ -6,6 +6,7 @@ import (
 	"math/rand"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"echofs/halo"
@@ -471,7 +472,7 @@ func TestStateDoesNotDependOnArrival(t *testing.T) {
 	for i := range people {
 		people[i] = newPerson(t)
 	}
-	seeds := 60
+	seeds := 25
 	if testing.Short() {
 		seeds = 10
 	}
@@ -601,4 +602,28 @@ func mergeHeads(t *testing.T, s *space, a, b []halo.CredentialID) []halo.Credent
 		}
 	}
 	return out[:min(len(out), halo.MaxParents)]
+}
+
+func TestGraphIsSharedByGoroutines(t *testing.T) {
+	alice := newPerson(t)
+	s := newSpace(t, alice)
+	for range 8 {
+		s.set(t, newPerson(t), halo.RoleReader)
+	}
+	g, all := halo.NewGraph(s.Space()), s.All()
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			for _, j := range rand.New(rand.NewSource(int64(i))).Perm(len(all)) {
+				if _, err := g.Add(all[j]); err != nil {
+					t.Errorf("Add: %v", err)
+				}
+				_, _, _ = g.State(), g.Heads(), g.Missing()
+			}
+		})
+	}
+	wg.Wait()
+	if got, want := dump(g.State()), dump(s.State()); got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
 }
