@@ -44,10 +44,11 @@
 //     and compared in place; the others are removed and inserted. Two tokens
 //     are not, so that two people who replace one tag both have theirs.
 //   - An element with an identity that moved is removed and inserted, with the
-//     kinds its values had. Automerge has no move: what somebody else changes
-//     in the element at the same time is lost with the removed one, and if two
-//     people move one element there are two of it. Therefore as few elements
-//     as possible are moved.
+//     kinds its values had (an unknown one becomes the map it was shown as).
+//     Automerge has no move: what somebody else changes in the element at the
+//     same time is lost with the removed one, and if two people move one
+//     element there are two of it. Therefore as few elements as possible are
+//     moved.
 //   - Everything else is put as one value.
 //
 // Edits are sequential, as package doc says, and [Apply] is their reference

@@ -26,6 +26,7 @@ func TestPatchKeepsLayout(t *testing.T) {
 		{"comma first", "{ \"a\": 1\n, \"b\": 2\n}", `{"a":1,"b":3}`, "{ \"a\": 1\n, \"b\": 3\n}"},
 		{"list on one line in a map on many", "{\n  \"t\": [\"a\", \"b\"]\n}", `{"t":["a","b",{"c":1}]}`, "{\n  \"t\": [\"a\", \"b\", {\"c\": 1}]\n}"},
 		{"list of maps", "[\n  {\"id\": 1, \"n\": 1.0},\n  {\"id\": 2, \"n\": 2.0}\n]", `[{"id":2,"n":3},{"id":1,"n":1}]`, "[\n  {\"id\": 2, \"n\": 3},\n  {\"id\": 1, \"n\": 1.0}\n]"},
+		{"spaces before commas", `{ "a": 1 , "b": 2 , "c": 3 }`, `{"a":1,"b":4}`, `{ "a": 1 , "b": 4 }`},
 		{"list front", "[ 1, 2 ]", `[0,1,2]`, "[ 0, 1, 2 ]"},
 		{"spelling of what stays", "[1.00, 1e2,\"\\/\", 5]", `[1,100,"/",6]`, "[1.00, 1e2,\"\\/\", 6]"},
 		{"blank lines stay where they are", "{\n  \"a\": 1,\n\n  \"b\": 2\n}", `{"a":1,"b":2,"c":3}`, "{\n  \"a\": 1,\n\n  \"b\": 2,\n  \"c\": 3\n}"},
