@@ -241,3 +241,31 @@ func TestManyHeads(t *testing.T) {
 		t.Errorf("members: got %d, want %d", got, len(people)+1)
 	}
 }
+
+// TestIntroductionMustBeKnown: whether a credential is accepted must not hang
+// on whether the introduction of its device has happened to come already.
+func TestIntroductionMustBeKnown(t *testing.T) {
+	alice, phone := newPerson(t), newDevice(t)
+	g, before := alice.graph, alice.graph.Heads()
+	c, err := g.AddDevice(alice.Issuer, phone, halo.LevelPrimary, nil, now)
+	check(t, err)
+	add(t, g, c)
+	byPhone := halo.Issuer{Identity: alice.Identity, Signer: phone}
+	early, err := halo.Force(g, byPhone, before, &halo.Profile{Name: []byte("x")}, now)
+	check(t, err)
+	if _, err := g.Add(early); !errors.Is(err, halo.ErrBadSignature) {
+		t.Errorf("by a device that its ancestors do not know: got %v, want ErrBadSignature", err)
+	}
+}
+
+// TestPossessionIsProved: nobody adds a device whose key he does not have.
+func TestPossessionIsProved(t *testing.T) {
+	alice, phone, other := newPerson(t), newDevice(t), newDevice(t)
+	d, err := alice.graph.Draft(alice.Issuer, &halo.DeviceAdd{Device: phone.Public(), Level: halo.LevelOrdinary}, now)
+	check(t, err)
+	msg := append([]byte("echofs/v1/cred\x00"), d.Body()...)
+	d.Attach(halo.SigSubject, other.Public().Sign, [64]byte(other.Sign(msg)))
+	if _, err := d.Finish(); !errors.Is(err, halo.ErrBadSignature) {
+		t.Errorf("signed by another device: got %v, want ErrBadSignature", err)
+	}
+}
