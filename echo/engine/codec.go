@@ -11,6 +11,9 @@ import (
 // The messages on the pipe. Both ends are one binary, so there are no versions;
 // all decoding is bounded nevertheless, since a worker is not trusted.
 //
+// The worker begins with a frame that holds helloFrame; then each request gets
+// one reply.
+//
 //	request  = op id heads chunks body
 //	id       = 16 bytes
 //	heads    = uvarint n+1 and n hashes; 0 is nil
@@ -27,7 +30,6 @@ const (
 	opCompact
 	opChanges
 	opConflicts
-	opPing // answers that the worker runs; of no document
 )
 
 const (
@@ -35,6 +37,8 @@ const (
 	replyNeed
 	replyError
 )
+
+var helloFrame = []byte("echofs engine")
 
 var errMessage = errors.New("malformed message")
 

@@ -76,7 +76,7 @@ type Engine struct {
 	closeOnce sync.Once
 }
 
-// New starts the workers and makes sure that they answer.
+// New starts the workers and waits until they are ready.
 func New(opts Options) (*Engine, error) {
 	opts, err := opts.withDefaults()
 	if err != nil {
@@ -86,9 +86,8 @@ func New(opts Options) (*Engine, error) {
 	for range opts.Workers {
 		e.keepers = append(e.keepers, newKeeper(opts, e.closed))
 	}
-	ping := appendRequest(make([]byte, frameRoom), &request{op: opPing})
 	for _, k := range e.keepers {
-		if _, err := k.call(context.Background(), ping); err != nil {
+		if err := k.launch(); err != nil {
 			e.Close()
 			return nil, fmt.Errorf("start engine: %w", err)
 		}
@@ -97,12 +96,14 @@ func New(opts Options) (*Engine, error) {
 }
 
 // Close kills the workers and waits until they are gone. Calls under way end
-// with ErrClosed. A second Close does nothing.
+// with ErrClosed. A second Close does nothing more.
 func (e *Engine) Close() error {
-	e.closeOnce.Do(func() { close(e.closed) })
-	for _, k := range e.keepers {
-		k.end()
-	}
+	e.closeOnce.Do(func() {
+		close(e.closed)
+		for _, k := range e.keepers {
+			k.end()
+		}
+	})
 	return nil
 }
 

@@ -43,8 +43,7 @@ func (k *keeper) call(ctx context.Context, frame []byte) ([]byte, error) {
 	if err := k.take(ctx); err != nil {
 		return nil, err
 	}
-	deadline := time.Now().Add(k.opts.CallTimeout)
-	err := k.send(frame, deadline)
+	deadline, err := k.send(frame)
 	var reply []byte
 	if err == nil {
 		reply, err = k.proc.receive(ctx, deadline)
@@ -96,22 +95,24 @@ func (k *keeper) finish(deadline time.Time) {
 	<-k.turn
 }
 
-// send passes a frame to a worker that lives. One that had died before it saw
-// the frame is replaced once: only a new one can tell whether the frame is to
-// blame.
-func (k *keeper) send(frame []byte, deadline time.Time) error {
+// send passes a frame to a worker that lives, and returns until when the reply
+// must be there. A worker that had died before it saw the frame is replaced
+// once: only a new one can tell whether the frame is to blame.
+func (k *keeper) send(frame []byte) (deadline time.Time, err error) {
 	if k.proc != nil && k.proc.running() {
-		if err := k.proc.send(frame, deadline); !errors.Is(err, errUntouched) {
-			return err
+		deadline = time.Now().Add(k.opts.CallTimeout)
+		if err = k.proc.send(frame, deadline); !errors.Is(err, errUntouched) {
+			return deadline, err
 		}
 	}
-	if err := k.start(); err != nil {
-		return err
+	if err = k.start(); err != nil {
+		return deadline, err
 	}
-	return k.proc.send(frame, deadline)
+	deadline = time.Now().Add(k.opts.CallTimeout)
+	return deadline, k.proc.send(frame, deadline)
 }
 
-// start replaces the process by a new one.
+// start replaces the process by a new one, and waits until that is ready.
 func (k *keeper) start() (err error) {
 	k.proc.stop()
 	k.current.Store(nil)
@@ -121,6 +122,22 @@ func (k *keeper) start() (err error) {
 	k.current.Store(k.proc)
 	if k.isClosed() { // perhaps end has looked at current before
 		return ErrClosed
+	}
+	return k.proc.ready(time.Now().Add(startTimeout))
+}
+
+// startTimeout is how long a worker may take to start: usually some
+// milliseconds, on a machine without memory or time for it a second or two.
+const startTimeout = 15 * time.Second
+
+// launch starts the process before there is a call that needs it.
+func (k *keeper) launch() error {
+	if err := k.take(context.Background()); err != nil {
+		return err
+	}
+	defer func() { <-k.turn }()
+	if err := k.start(); err != nil {
+		return k.bury(err)
 	}
 	return nil
 }

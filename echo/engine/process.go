@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 )
 
 // process is one run of a worker. A nil process is one that is gone.
@@ -19,7 +20,7 @@ type process struct {
 	in      *os.File // requests
 	out     *os.File // replies
 	replies frameReader
-	stderr  *tail
+	stderr  *notes
 	dead    chan struct{} // closed when the process was reaped
 	exit    error         // how it ended; read after dead is closed
 }
@@ -36,7 +37,7 @@ func startProcess(opts Options) (_ *process, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("start worker: %w", errors.Join(err, childIn.Close(), in.Close()))
 	}
-	p := &process{in: in, out: out, stderr: new(tail), dead: make(chan struct{})}
+	p := &process{in: in, out: out, stderr: new(notes), dead: make(chan struct{})}
 	p.cmd = exec.Command(opts.Command[0], opts.Command[1:]...)
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = childIn, childOut, p.stderr
 	p.cmd.Env = limits{memory: opts.MemoryLimit, cache: opts.CacheBytes}.env()
@@ -82,11 +83,22 @@ func (p *process) stop() {
 	p.out.Close()
 }
 
+// ready waits for the frame that a worker sends when it is about to read
+// requests.
+func (p *process) ready(deadline time.Time) error {
+	hello, err := p.receive(context.Background(), deadline)
+	if err == nil && !bytes.Equal(hello, helloFrame) {
+		err = fmt.Errorf("the worker does not start as one: %w", errMessage)
+	}
+	return err
+}
+
 // send writes a request, until the deadline.
 func (p *process) send(frame []byte, deadline time.Time) error {
 	if err := p.in.SetWriteDeadline(deadline); err != nil {
 		return err
 	}
+	p.stderr.clear()
 	n, err := writeFrame(p.in, frame)
 	if err != nil && n == 0 && !errors.Is(err, os.ErrDeadlineExceeded) {
 		return errUntouched
@@ -158,41 +170,46 @@ func (p *process) obituary(err error) error {
 	return errors.New(text)
 }
 
-// maxStderr is how much of a worker's standard error is kept, and maxSummary
-// how much of that goes into an error.
+// maxStderr is how much of a worker's standard error is kept of each call, and
+// maxSummary how much of that goes into an error.
 const (
 	maxStderr  = 4096
-	maxSummary = 400
+	maxSummary = 300
 )
 
-// tail keeps the last bytes written to it.
-type tail struct {
+// notes keep the first bytes that were written to them: a process that fails
+// says why first, and then where it was.
+type notes struct {
 	mu sync.Mutex
 	b  []byte
 }
 
-func (t *tail) Write(b []byte) (int, error) {
+func (t *notes) Write(b []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.b = append(t.b, b...)
-	if over := len(t.b) - maxStderr; over > 0 {
-		t.b = append(t.b[:0], t.b[over:]...)
-	}
+	t.b = append(t.b, b[:min(len(b), maxStderr-len(t.b))]...)
 	return len(b), nil
+}
+
+func (t *notes) clear() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.b = t.b[:0]
 }
 
 // summary returns the start of what is kept on one line, without characters
 // that could disturb a terminal.
-func (t *tail) summary() string {
+func (t *notes) summary() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	text := strings.Join(strings.Fields(string(bytes.ToValidUTF8(t.b, []byte("?")))), " ")
 	text = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if !unicode.IsPrint(r) {
 			return -1
 		}
 		return r
 	}, text)
+	text, _, _ = strings.Cut(text, " goroutine ") // what follows is where, not why
 	if len(text) > maxSummary {
 		text = strings.ToValidUTF8(text[:maxSummary], "") + "..."
 	}

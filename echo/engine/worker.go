@@ -48,6 +48,9 @@ func newWorker(cacheBytes int64) *worker { return &worker{cache: newCache(cacheB
 
 func (w *worker) serve(in io.Reader, out io.Writer) error {
 	defer w.cache.clear()
+	if _, err := writeFrame(out, append(make([]byte, frameRoom), helloFrame...)); err != nil {
+		return fmt.Errorf("write greeting: %w", err)
+	}
 	var requests frameReader
 	for {
 		frame, err := requests.next(in)
@@ -69,9 +72,6 @@ func (w *worker) answer(frame []byte) []byte {
 	r, err := decodeRequest(frame)
 	if err != nil {
 		return appendError(reply, err)
-	}
-	if r.op == opPing {
-		return append(reply, replyOK)
 	}
 	d, err := w.obtain(r)
 	if err != nil {
