@@ -117,7 +117,12 @@ func (c *comparison) lines(s span) {
 func (c *comparison) compare(s span, split splitter, gap func(span)) {
 	base, next := c.parts(s)
 	a, b := split(base), split(next)
-	partner := alignTokens(a, b, &c.work)
+	gaps(s, a, b, alignTokens(a, b, &c.work), gap)
+}
+
+// gaps calls gap for what is before, between and after partners, also where
+// that is nothing. a and b are the tokens of s.
+func gaps(s span, a, b []string, partner []int, gap func(span)) {
 	at := span{s.base, s.base, s.next, s.next}
 	j := 0
 	for i, p := range partner {
@@ -166,29 +171,7 @@ func (c *comparison) words(s span) {
 		c.emit(s)
 		return
 	}
-	c.clusters(s, a, b)
-}
-
-// clusters compares long runs of text without words.
-func (c *comparison) clusters(s span, a, b []string) {
-	partner := dropShort(alignTokens(a, b, &c.work))
-	at := span{s.base, s.base, s.next, s.next}
-	j := 0
-	for i, p := range partner {
-		if p < 0 {
-			at.baseEnd += len(a[i])
-			continue
-		}
-		for ; j < p; j++ {
-			at.nextEnd += len(b[j])
-		}
-		c.emit(at)
-		j++
-		n := len(a[i])
-		at = span{at.baseEnd + n, at.baseEnd + n, at.nextEnd + n, at.nextEnd + n}
-	}
-	at.baseEnd, at.nextEnd = s.baseEnd, s.nextEnd
-	c.emit(at)
+	gaps(s, a, b, dropShort(alignTokens(a, b, &c.work)), c.emit)
 }
 
 // dropShort removes runs of partners shorter than minKept.
