@@ -149,9 +149,9 @@ func newInvitation(n *Network, space Space, opts InviteOptions) (*Invitation, er
 
 // open begins to wait for the guest.
 func (inv *Invitation) open(ctx context.Context) error {
-	online := inv.n.runContext()
-	if online.Err() != nil {
-		return ErrOffline
+	online, err := inv.n.whenOnline(ctx)
+	if err != nil {
+		return err
 	}
 	inv.ctx, inv.cancel = context.WithCancelCause(ctx)
 	stop := context.AfterFunc(online, func() { inv.cancel(ErrOffline) })
@@ -308,9 +308,12 @@ func (inv *Invitation) answer(_ halo.DeviceID, at address, id [16]byte, sdp stri
 	inv.busy = false
 	open := inv.state != halo.HostCommitted && inv.ctx.Err() == nil
 	inv.mu.Unlock()
-	if err == nil {
+	switch {
+	case err == nil:
 		inv.cancel(errInviteDone)
-	} else if open {
+	case errors.Is(err, ErrBurned):
+		inv.cancel(ErrBurned)
+	case open:
 		inv.become(halo.HostOpen, nil)
 	}
 }
@@ -391,7 +394,6 @@ func (inv *Invitation) authenticate(t *talk) error {
 		asks := halo.CheckAuthProof(t.session.Hash(), "", m.Proof)
 		left := inv.wrongDigits(!asks)
 		if left == 0 {
-			inv.cancel(ErrBurned)
 			return ErrBurned
 		}
 		if err := t.send(&halo.Refuse{Why: halo.RefuseWrongCode, TriesLeft: uint64(left)}); err != nil {

@@ -87,9 +87,9 @@ func (g *guest) tell(s halo.GuestState) {
 func (g *guest) run(ctx context.Context) (Space, error) {
 	ctx, cancel := context.WithDeadlineCause(ctx, g.invite.Expires, ErrExpired)
 	defer cancel()
-	online := g.n.runContext()
-	if online.Err() != nil {
-		return nil, ErrOffline
+	online, err := g.n.whenOnline(ctx)
+	if err != nil {
+		return nil, err
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)

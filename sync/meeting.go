@@ -53,6 +53,8 @@ type host interface {
 // seat is a signal.Seat with the counter of its messages.
 type seat struct {
 	signal.Seat
+
+	sending sync.Mutex // guards counter: messages leave in the order of their numbers
 	counter uint64
 }
 
@@ -108,14 +110,15 @@ func (m *meeting) announce(s signal.Seat, to *signal.PeerID) {
 func (m *meeting) send(s signal.Seat, to *signal.PeerID, msg signal.Message) {
 	m.mu.Lock()
 	current := m.seats[s.URL()]
+	m.mu.Unlock()
 	if current == nil || current.Self != s.Self {
-		m.mu.Unlock()
 		return // of a connection that has ended
 	}
+	msg.Device, msg.Instance = m.owner.device(), m.n.instance
+	current.sending.Lock()
+	defer current.sending.Unlock()
 	current.counter++
 	msg.Counter = current.counter
-	m.mu.Unlock()
-	msg.Device, msg.Instance = m.owner.device(), m.n.instance
 	box, err := signal.Seal(m.key, signal.Topic(m.topic), s.Self, to, msg)
 	if err == nil {
 		err = s.Send(m.n.runContext(), to, box)

@@ -53,7 +53,7 @@ type Network struct {
 	offline bool
 	toggled chan struct{} // one slot: offline changed
 	online  *online       // nil while offline or not running
-	spaces  chan struct{} // closed and replaced when the spaces online changed
+	changed chan struct{} // closed and replaced when online changes
 	faults  map[halo.DeviceID]misdeeds
 }
 
@@ -78,7 +78,7 @@ func New(repo Repo, opts Options) (*Network, error) {
 	n := &Network{
 		repo: repo, opts: opts, logger: opts.Logger, api: api,
 		pending: make(chan struct{}, maxPending), signal: slices.Clone(opts.Signal), offline: opts.Offline,
-		toggled: make(chan struct{}, 1), spaces: make(chan struct{}),
+		toggled: make(chan struct{}, 1), changed: make(chan struct{}),
 		faults: make(map[halo.DeviceID]misdeeds),
 	}
 	if n.logger == nil {
@@ -125,7 +125,7 @@ func (n *Network) runOnline(ctx context.Context) {
 	defer changes.Close()
 	o := &online{ctx: ctx, clients: make(map[string]*signal.Client), swarms: make(map[halo.SpaceID]*swarm)}
 	n.mu.Lock()
-	n.online = o
+	n.setOnline(o)
 	urls := slices.Clone(n.signal)
 	n.mu.Unlock()
 	for _, url := range urls {
@@ -134,9 +134,7 @@ func (n *Network) runOnline(ctx context.Context) {
 	n.reconcile(o)
 	n.follow(ctx, o, changes)
 	n.mu.Lock()
-	n.online = nil
-	close(n.spaces)
-	n.spaces = make(chan struct{})
+	n.setOnline(nil)
 	n.mu.Unlock()
 	cancel()
 	o.wg.Wait()
@@ -202,8 +200,34 @@ func (n *Network) reconcile(o *online) {
 			delete(o.swarms, id)
 		}
 	}
-	close(n.spaces)
-	n.spaces = make(chan struct{})
+}
+
+// setOnline changes what is online; n.mu is held.
+func (n *Network) setOnline(o *online) {
+	n.online = o
+	close(n.changed)
+	n.changed = make(chan struct{})
+}
+
+// whenOnline waits for Run to be online and returns a context that ends when it
+// is no more. It fails with ErrOffline where that is what is wanted.
+func (n *Network) whenOnline(ctx context.Context) (context.Context, error) {
+	for {
+		n.mu.Lock()
+		o, offline, changed := n.online, n.offline, n.changed
+		n.mu.Unlock()
+		if offline {
+			return nil, ErrOffline
+		}
+		if o != nil {
+			return o.ctx, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("network does not run: %w", ctx.Err())
+		}
+	}
 }
 
 func (n *Network) isOffline() bool {

@@ -66,6 +66,7 @@ type Client struct {
 	mu       sync.Mutex // guards the below
 	handlers map[Topic]Handler
 	seats    map[Topic]Seat // on the current connection
+	left     map[Topic]bool // seats that were given up and the server does not know
 	conn     *websocket.Conn
 	changed  chan struct{} // one slot: handlers changed
 }
@@ -78,7 +79,7 @@ func NewClient(url string, logger *slog.Logger) *Client {
 	}
 	return &Client{
 		url: url, logger: logger, changed: make(chan struct{}, 1),
-		handlers: make(map[Topic]Handler), seats: make(map[Topic]Seat),
+		handlers: make(map[Topic]Handler), seats: make(map[Topic]Seat), left: make(map[Topic]bool),
 	}
 }
 
@@ -93,9 +94,11 @@ func (c *Client) Connected() bool {
 }
 
 // Join puts the client on a topic, now and after each reconnect, until Leave.
-// A second Join of one topic replaces the handler.
+// A second Join of one topic replaces the handler, which gets a seat of its
+// own.
 func (c *Client) Join(t Topic, h Handler) {
 	c.mu.Lock()
+	c.giveUp(t)
 	c.handlers[t] = h
 	c.mu.Unlock()
 	c.poke()
@@ -104,9 +107,18 @@ func (c *Client) Join(t Topic, h Handler) {
 // Leave takes the client off a topic.
 func (c *Client) Leave(t Topic) {
 	c.mu.Lock()
+	c.giveUp(t)
 	delete(c.handlers, t)
 	c.mu.Unlock()
 	c.poke()
+}
+
+// giveUp ends a seat; c.mu is held.
+func (c *Client) giveUp(t Topic) {
+	if _, ok := c.seats[t]; ok {
+		delete(c.seats, t)
+		c.left[t] = true
+	}
 }
 
 func (c *Client) poke() {
@@ -196,7 +208,7 @@ func (c *Client) attach(conn *websocket.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.conn = conn
-	c.seats = make(map[Topic]Seat)
+	c.seats, c.left = make(map[Topic]Seat), make(map[Topic]bool)
 }
 
 // keepSeats makes the seats of a connection what the handlers want.
@@ -219,6 +231,8 @@ func (c *Client) keepSeats(ctx context.Context, conn *websocket.Conn) error {
 			}
 			if h := c.take(s); h != nil {
 				h.Joined(s)
+			} else {
+				c.poke() // it was left again meanwhile
 			}
 		}
 	}
@@ -227,12 +241,10 @@ func (c *Client) keepSeats(ctx context.Context, conn *websocket.Conn) error {
 func (c *Client) diff(conn *websocket.Conn) (join []Seat, leave []Topic) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for t := range c.seats {
-		if c.handlers[t] == nil {
-			leave = append(leave, t)
-			delete(c.seats, t)
-		}
+	for t := range c.left {
+		leave = append(leave, t)
 	}
+	clear(c.left)
 	for t := range c.handlers {
 		if _, ok := c.seats[t]; !ok {
 			join = append(join, Seat{Topic: t, Self: NewPeerID(), client: c, conn: conn})
@@ -245,8 +257,13 @@ func (c *Client) diff(conn *websocket.Conn) (join []Seat, leave []Topic) {
 func (c *Client) take(s Seat) Handler {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	h := c.handlers[s.Topic]
+	if h == nil {
+		c.left[s.Topic] = true
+		return nil
+	}
 	c.seats[s.Topic] = s
-	return c.handlers[s.Topic]
+	return h
 }
 
 func (c *Client) request(ctx context.Context, conn *websocket.Conn, v any) error {
