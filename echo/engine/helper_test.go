@@ -49,7 +49,8 @@ type replica struct {
 	heads   doc.Heads
 	value   *doc.Value
 	changes []doc.Change
-	loads   int // how often the engine asked for the chunks
+	history []doc.Heads // versions it had
+	loads   int         // how often the engine asked for the chunks
 	time    int64
 }
 

@@ -88,15 +88,19 @@ func TestReplicasConverge(t *testing.T) {
 			replicas[i].id = doc.DocumentID{byte(i), run}
 			replicas[i].value = doc.NewMap()
 		}
-		for range rapid.IntRange(1, 15).Draw(rt, "steps") {
+		for range rapid.IntRange(1, 20).Draw(rt, "steps") {
 			r := replicas[rapid.IntRange(0, 2).Draw(rt, "replica")]
 			switch rapid.IntRange(0, 3).Draw(rt, "step") {
 			case 0:
 				r.pull(replicas[rapid.IntRange(0, 2).Draw(rt, "from")])
+				if len(r.heads) > 0 {
+					r.history = append(r.history, r.heads)
+				}
 			case 1:
 				staleEdit(rt, r)
 			default:
 				r.edit(drawEdit(rt, r.value))
+				r.history = append(r.history, r.heads)
 			}
 		}
 		for range 2 {
@@ -113,19 +117,35 @@ func TestReplicasConverge(t *testing.T) {
 	})
 }
 
-// staleEdit edits at the version which the replica's own last change made.
+// staleEdit edits at a version that the replica had before, which may have
+// several heads. Where that lacks the replica's last change, a new actor signs.
 func staleEdit(rt *rapid.T, r *replica) {
-	if r.last.IsZero() {
+	if len(r.history) == 0 {
 		return
 	}
-	base := doc.NewHeads(r.last)
+	base := rapid.SampledFrom(r.history).Draw(rt, "base")
 	v, err := r.e.Read(testContext(r.tb), r.source(), base)
 	if err != nil {
 		rt.Fatal(err)
 	}
-	if _, err := r.try(base, drawEdit(rt, v)); err != nil {
+	req := doc.EditRequest{Base: base, Edits: []doc.Edit{drawEdit(rt, v)}, Branches: []doc.Branch{
+		{Actor: r.actor, Last: r.last}, {Actor: doc.ActorID{r.actor[0], byte(len(r.changes)), 1}}}}
+	if r.last.IsZero() {
+		req.Branches = req.Branches[1:]
+	}
+	res, err := r.e.Edit(testContext(r.tb), r.source(), req)
+	if err != nil {
 		rt.Fatal(err)
 	}
+	if res.Change.Hash.IsZero() {
+		return
+	}
+	if req.Branches[res.Branch].Actor == r.actor {
+		r.last = res.Change.Hash
+	}
+	r.changes = append(r.changes, res.Change)
+	r.heads, r.value = res.Heads, res.Value
+	r.history = append(r.history, r.heads)
 }
 
 // checkStored loads the document from its changes and from its compact form,
