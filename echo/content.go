@@ -3,16 +3,11 @@ package echo
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"echofs/echo/doc"
 	"echofs/echo/model"
 )
-
-// MaxBody is the largest body of a text object, in bytes.
-const MaxBody = 16 << 20
 
 // A view is the part of an object's structure that its file shows: for a
 // structured object a map of its @-fields and its data, for a text its body.
@@ -21,7 +16,8 @@ const MaxBody = 16 << 20
 func viewOf(kind Kind, structure *doc.Value) *doc.Value {
 	data := structure.Get(keyData)
 	if kind == KindText {
-		return doc.NewText(data.Get(bodyField).Text())
+		body, _ := model.BodyText(data.Get(bodyField))
+		return doc.NewText(body)
 	}
 	view := doc.NewMap()
 	add := func(key string, v *doc.Value) {
@@ -73,31 +69,23 @@ func parseView(kind Kind, data []byte, base *doc.Value) (*doc.Value, error) {
 }
 
 func parseBody(data []byte) (*doc.Value, error) {
-	if len(data) > MaxBody {
-		return nil, &InvalidError{TooLarge: true, Reason: fmt.Sprintf("%d bytes of text; the limit is %d", len(data), MaxBody)}
+	body, err := model.ParseBody(data, 0)
+	var syntax *model.SyntaxError
+	switch {
+	case errors.Is(err, model.ErrTooLarge):
+		return nil, &InvalidError{Reason: err.Error(), TooLarge: true}
+	case errors.As(err, &syntax):
+		return nil, &InvalidError{Line: syntax.Line, Column: syntax.Column, Reason: syntax.Reason, NotText: true}
+	case err != nil:
+		return nil, &InvalidError{Reason: err.Error()}
 	}
-	if utf8.Valid(data) {
-		return doc.NewString(string(data)), nil
-	}
-	line, column := 1, 1
-	for rest := data; len(rest) > 0; {
-		c, n := utf8.DecodeRune(rest)
-		if c == utf8.RuneError && n == 1 {
-			break
-		}
-		column++
-		if c == '\n' {
-			line, column = line+1, 1
-		}
-		rest = rest[n:]
-	}
-	return nil, &InvalidError{Line: line, Column: column, NotText: true, Reason: "not UTF-8 text"}
+	return doc.NewString(body), nil
 }
 
 // adopt returns the data of a new object whose file shows view, and its type.
 func adopt(kind Kind, view *doc.Value) (data *doc.Value, typ string, err error) {
 	if kind == KindText {
-		return doc.NewMap(doc.Field{Key: bodyField, Value: bodyValue(view.Str)}), TypeText, nil
+		return doc.NewMap(doc.Field{Key: bodyField, Value: model.NewBody(view.Str)}), TypeText, nil
 	}
 	own, fields := splitView(view)
 	if typ, err = own.check(doc.ObjectID{}); err != nil {
@@ -106,23 +94,14 @@ func adopt(kind Kind, view *doc.Value) (data *doc.Value, typ string, err error) 
 	return model.Adopt(doc.NewMap(fields...), nil), typ, nil
 }
 
-// maxTextBody bounds the bodies that are merged by character or line: the
-// core takes some 565 bytes of memory for each character of a text.
-const maxTextBody = 256 << 10
-
-// bodyValue chooses how a body is kept.
-func bodyValue(body string) *doc.Value {
-	if len(body) > maxTextBody {
-		return doc.NewString(body)
-	}
-	return doc.NewText(body)
-}
-
 // editView returns the edits that make what the file of object id shows out of
 // base into next.
-func editView(kind Kind, id doc.ObjectID, structure, next *doc.Value) ([]doc.Edit, error) {
+//
+// foreignTexts is set for objects of software that writes every string as a
+// text, where that says nothing about how a string is to be merged.
+func editView(kind Kind, id doc.ObjectID, structure, next *doc.Value, foreignTexts bool) ([]doc.Edit, error) {
 	if kind == KindText {
-		return editBody(id, structure.At(keyData, bodyField), next.Str), nil
+		return model.DiffBody(structure.At(keyData, bodyField), next.Str, at(id, keyData, bodyField)), nil
 	}
 	base := viewOf(kind, structure)
 	ownBase, fieldsBase := splitView(base)
@@ -132,18 +111,7 @@ func editView(kind Kind, id doc.ObjectID, structure, next *doc.Value) ([]doc.Edi
 		return nil, err
 	}
 	return append(edits, model.Diff(doc.NewMap(fieldsBase...), doc.NewMap(fieldsNext...),
-		model.DiffOptions{Prefix: at(id, keyData)})...), nil
-}
-
-func editBody(id doc.ObjectID, base *doc.Value, next string) []doc.Edit {
-	path := at(id, keyData, bodyField)
-	switch {
-	case base.Text() == next:
-		return nil
-	case base != nil && base.Kind == doc.Text && len(next) <= maxTextBody:
-		return model.DiffText(base.Str, next, path)
-	}
-	return []doc.Edit{{Op: doc.Put, Path: path, Value: bodyValue(next)}}
+		model.DiffOptions{Prefix: at(id, keyData), ForeignTexts: foreignTexts})...), nil
 }
 
 // renderView returns the text of a view: old, the file's text until now, with

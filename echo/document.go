@@ -19,6 +19,8 @@ type document struct {
 	id  doc.DocumentID
 	row docRow
 	has bool // the store has the document
+
+	texts bool // made by software that writes every string as a text; known after absorb
 }
 
 func (t *txn) document(id doc.DocumentID) (*document, error) {
@@ -147,6 +149,7 @@ func (t *txn) ownOrigin() origin {
 
 // absorb brings rows and files up to date with a document's new value.
 func (t *txn) absorb(d *document, value *doc.Value, o origin, change doc.ChangeHash, texts texts, rank []string) error {
+	d.texts = value.At("access", "spaceKey") != nil && value.At("access", "spaceKey").Kind == doc.Text
 	for id, structure := range objectsOf(value) {
 		if err := t.absorbObject(d, id, structure, o, change, texts[id], rank); err != nil {
 			return fmt.Errorf("object %s: %w", id, err)
@@ -176,6 +179,7 @@ func (t *txn) absorbObject(d *document, id doc.ObjectID, structure *doc.Value, o
 	}
 	s := readShape(structure)
 	t.update(obj, s, id, o)
+	obj.Texts = d.texts
 	row, err := t.nodeFor(id, obj, s)
 	if err != nil {
 		return err
@@ -183,6 +187,7 @@ func (t *txn) absorbObject(d *document, id doc.ObjectID, structure *doc.Value, o
 	changed := before == nil || !before.Equal(structure)
 	if changed {
 		t.setValue(id, structure)
+		t.indexRefs(id, obj, before, structure)
 		t.logRevision(id, obj, before, structure, o, change, d.row.Heads)
 	}
 	t.declare(id, old, obj)
@@ -250,6 +255,7 @@ func (t *txn) setText(row *nodeRow, before, structure *doc.Value, kindWas Kind, 
 	if row.Kind == KindText {
 		return int64(len(after.Str)) // the value itself is the text
 	}
+	after = t.s.showRefs(t, row.Parent, after)
 	var content []byte
 	if text != nil {
 		content = text(after)
@@ -257,8 +263,10 @@ func (t *txn) setText(row *nodeRow, before, structure *doc.Value, kindWas Kind, 
 		old, err := t.Get(key(tableText, t.s.id, row.ID))
 		if err != nil || before == nil || kindWas != row.Kind {
 			content = renderView(row.Kind, nil, nil, after, rank)
+		} else if was, err := parseView(row.Kind, old, viewOf(row.Kind, before)); err != nil {
+			content = renderView(row.Kind, nil, nil, after, rank)
 		} else {
-			content = renderView(row.Kind, old, viewOf(row.Kind, before), after, rank)
+			content = renderView(row.Kind, old, was, after, rank)
 		}
 	}
 	t.put(key(tableText, t.s.id, row.ID), content)

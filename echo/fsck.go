@@ -273,7 +273,11 @@ func (t *txn) checkObject(d *document, id doc.ObjectID, structure *doc.Value) st
 	}
 	view := viewOf(s.Kind, structure)
 	parsed, err := parseView(s.Kind, text, view)
-	if err != nil || !shows(s.Kind, parsed, view) {
+	row, nodeErr := getNode(t, obj.Ino)
+	if nodeErr != nil {
+		return "its node is missing"
+	}
+	if err != nil || !shows(s.Kind, t.s.resolveRefs(t, row.Parent, parsed, view), t.s.resolveRefs(t, row.Parent, view, nil)) {
 		return fmt.Sprintf("its file does not show it (%v)", err)
 	}
 	return ""

@@ -95,7 +95,7 @@ func (t *txn) ingest(feed halo.FeedID, from uint64, entries []*halo.Entry) (uint
 	}
 	row.Device, row.Identity = author.Device, author.Identity
 	for i, e := range entries {
-		if err := t.store(e, row); err != nil {
+		if err := t.keep(e, row); err != nil {
 			return 0, err
 		}
 		if err := t.take(e, author, denied[i]); err != nil {
@@ -141,7 +141,7 @@ func (t *txn) verify(feed halo.FeedID, row *feedRow, author halo.Author, entries
 	return denied, nil
 }
 
-func (t *txn) store(e *halo.Entry, row *feedRow) error {
+func (t *txn) keep(e *halo.Entry, row *feedRow) error {
 	raw, err := e.Bytes()
 	if err != nil {
 		return entryError(e, err)

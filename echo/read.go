@@ -115,7 +115,7 @@ func currentText(r reader, row *nodeRow) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		return []byte(v.At(keyData, bodyField).Text()), nil
+		return []byte(viewOf(KindText, v).Str), nil
 	}
 	return nil, ErrIsDir
 }

@@ -75,6 +75,8 @@ type objectRow struct {
 	Foreign bool           `cbor:"9,keyasint,omitempty"`  // made by another identity
 	Logged  uint64         `cbor:"10,keyasint,omitempty"` // number of revisions
 	When    int64          `cbor:"11,keyasint,omitempty"` // ms, of the last change
+	Refs    bool           `cbor:"12,keyasint,omitempty"` // refers to other objects
+	Texts   bool           `cbor:"13,keyasint,omitempty"` // made by software that writes every string as a text
 }
 
 // docRow is the state of one document.

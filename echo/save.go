@@ -92,6 +92,7 @@ func (t *txn) saveFirst(ino Ino, row *nodeRow, data []byte) (Saved, error) {
 	if err != nil {
 		return Saved{}, err
 	}
+	view = t.s.resolveRefs(t, row.Parent, view, nil)
 	content, typ, err := adopt(row.Kind, view)
 	if err != nil {
 		return Saved{}, err
@@ -101,6 +102,9 @@ func (t *txn) saveFirst(ino Ino, row *nodeRow, data []byte) (Saved, error) {
 		structure = withEnds(structure, own)
 	}
 	t.setValue(row.ID, structure)
+	if err := t.indexNew(row.ID, structure); err != nil {
+		return Saved{}, err
+	}
 	if row.Kind == KindObject {
 		t.put(key(tableText, t.s.id, row.ID), data)
 	}
@@ -108,6 +112,17 @@ func (t *txn) saveFirst(ino Ino, row *nodeRow, data []byte) (Saved, error) {
 	t.written(ino, row)
 	t.settleLater(ino, row)
 	return Saved{Changed: true}, nil
+}
+
+// indexNew notes what a new object refers to.
+func (t *txn) indexNew(id doc.ObjectID, structure *doc.Value) error {
+	obj, err := getObject(t, t.s.id, id)
+	if err != nil {
+		return err
+	}
+	t.indexRefs(id, obj, nil, structure)
+	t.putObject(id, obj)
+	return nil
 }
 
 func withEnds(structure *doc.Value, own ownFields) *doc.Value {
@@ -138,7 +153,7 @@ func (t *txn) sayTheSame(ino Ino, row *nodeRow, data []byte) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	edits, err := editView(row.Kind, row.ID, structure, next)
+	edits, err := editView(row.Kind, row.ID, structure, t.s.resolveRefs(t, row.Parent, next, view), false)
 	if err != nil || len(edits) > 0 {
 		return false, err
 	}
@@ -177,11 +192,12 @@ func (t *txn) saveSettled(ino Ino, row *nodeRow, s Save) (Saved, error) {
 	if err != nil {
 		return Saved{}, err
 	}
-	next, err := parseView(row.Kind, s.Data, viewOf(row.Kind, was))
+	view := viewOf(row.Kind, was)
+	next, err := parseView(row.Kind, s.Data, view)
 	if err != nil {
 		return Saved{}, err
 	}
-	edits, err := editView(row.Kind, row.ID, was, next)
+	edits, err := editView(row.Kind, row.ID, was, t.s.resolveRefs(t, row.Parent, next, view), obj.Texts)
 	if err != nil {
 		return Saved{}, err
 	}
@@ -224,8 +240,8 @@ func (t *txn) saveEdits(d *document, ino Ino, row *nodeRow, data []byte, base do
 	t.dropDraft(ino, row)
 	t.putNode(ino, row)
 	layout := func(after *doc.Value) []byte {
-		if shows(row.Kind, next, after) {
-			return data
+		if shows(row.Kind, t.s.resolveRefs(t, row.Parent, next, after), t.s.resolveRefs(t, row.Parent, after, nil)) {
+			return data // with the paths its author wrote
 		}
 		return renderView(row.Kind, data, next, after, nil)
 	}

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"echofs/echo/doc"
+	"echofs/echo/model"
 )
 
 // The types this version gives a meaning of its own. The body of a text is the
@@ -73,7 +74,11 @@ func readShape(v *doc.Value) shape {
 // isBody reports whether data is a body and nothing else, so that a file can
 // show all of it as text.
 func isBody(data *doc.Value) bool {
-	return data != nil && data.Kind == doc.Map && len(data.Fields) == 1 && data.Get(bodyField).IsString()
+	if data == nil || data.Kind != doc.Map || len(data.Fields) != 1 {
+		return false
+	}
+	_, ok := model.BodyText(data.Get(bodyField))
+	return ok
 }
 
 func isTrue(v *doc.Value) bool { return v != nil && v.Kind == doc.Bool && v.Bool }

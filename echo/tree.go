@@ -243,6 +243,7 @@ func (t *txn) unlink(ino Ino, row *nodeRow) {
 	t.delete(key(tableClaim, row.Parent, row.Plain, byte(0), row.ID, ino))
 	t.delete(key(tableName, row.Parent, row.Name))
 	t.event(Event{What: Removed, Ino: ino, Parent: row.Parent, Name: row.Name, Kind: row.Kind})
+	t.noteMoved(row, ino, row.Parent, row.Name)
 	parent, plain := row.Parent, row.Plain
 	row.Name, row.Plain = "", ""
 	t.putNode(ino, row)
@@ -280,6 +281,7 @@ func (t *txn) settleNames(parent Ino, plain string) error {
 		if r.row.Name != "" {
 			t.delete(key(tableName, parent, r.row.Name))
 			t.event(Event{What: Removed, Ino: r.ino, Parent: parent, Name: r.row.Name, Kind: r.row.Kind})
+			t.noteMoved(r.row, r.ino, parent, r.row.Name)
 		}
 	}
 	for _, r := range todo {
@@ -291,6 +293,7 @@ func (t *txn) settleNames(parent Ino, plain string) error {
 		t.putNode(r.ino, r.row)
 		t.put(key(tableName, parent, r.name), key(0, r.ino)[1:])
 		t.event(Event{What: Added, Ino: r.ino, Parent: parent, Name: r.name, Kind: r.row.Kind})
+		t.noteMoved(r.row, r.ino, parent, "")
 	}
 	t.touchDir(parent)
 	return nil

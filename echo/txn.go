@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"slices"
+	"strings"
 )
 
 // reader is what both the store and a transaction can be asked.
@@ -76,6 +77,23 @@ func (o *overlay) Scan(from, to []byte, fn func(key, value []byte) bool) error {
 		}
 	}
 	return nil
+}
+
+// any reports whether there may be a key that begins with prefix: cheaper than
+// a scan, and true also for one that this transaction deleted.
+func (o *overlay) any(prefix []byte) (bool, error) {
+	found := false
+	for k := range o.writes {
+		found = found || strings.HasPrefix(k, string(prefix))
+	}
+	if found {
+		return true, nil
+	}
+	err := scanPrefix(o.store, prefix, func(_, _ []byte) bool {
+		found = true
+		return false
+	})
+	return found, err
 }
 
 // scanPrefix calls fn for every key that begins with prefix.

@@ -23,9 +23,10 @@ type txn struct {
 	changes  []halo.Change // what the entry of this transaction says
 	imports  []halo.Import
 	events   []Event
-	after    []func() // run under the lock once the batch is durable
-	undo     []func() // run under the lock, last first, where it is not
-	touched  []Ino    // directories whose times moved already
+	after    []func()     // run under the lock once the batch is durable
+	undo     []func()     // run under the lock, last first, where it is not
+	touched  []Ino        // directories whose times moved already
+	moved    map[Ino]bool // objects that are shown by another path than before
 	remote   bool
 	resolved map[entryRef]bool // waiting entries this transaction has dealt with
 	err      error             // the first failure of a step that returns none
@@ -89,6 +90,9 @@ func (t *txn) run(fn func(*txn) error) error {
 	}
 	if t.err != nil {
 		return t.err
+	}
+	if err := t.retellRefs(); err != nil {
+		return fmt.Errorf("references: %w", err)
 	}
 	if err := t.s.author(t); err != nil {
 		return fmt.Errorf("write entry: %w", err)
