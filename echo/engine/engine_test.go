@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"echofs/echo/doc"
 	"echofs/echo/engine"
+	"echofs/echo/engine/guard"
 )
 
 func allKinds() *doc.Value {
@@ -322,5 +325,25 @@ func TestConflicts(t *testing.T) {
 	}
 	if got[0].Values[1].Equal(got[0].Values[0]) || got[1].Values[1].Kind == got[1].Values[0].Kind {
 		t.Errorf("the second value is not the loser: %v", got)
+	}
+}
+
+// What other devices would refuse is refused here.
+func TestEditTooMuchForOneChange(t *testing.T) {
+	r := newReplica(t, newEngine(t, engine.Options{CallTimeout: 20 * time.Second}), 1)
+	r.edit(put(doc.NewString(strings.Repeat("compressible ", 1<<17)), "s")) // 1.6 MiB that become little
+	before := r.value
+	noise := make([]byte, guard.MaxChunk+1)
+	rand.NewChaCha8([32]byte{1}).Read(noise)
+	if _, err := r.try(nil, put(&doc.Value{Kind: doc.Bytes, Bytes: noise}, "b")); !errors.Is(err, engine.ErrLimit) {
+		t.Errorf("%d bytes of noise: %v, want ErrLimit", len(noise), err)
+	}
+	if _, err := r.e.Edit(testContext(t), r.source(), doc.EditRequest{
+		Branches: []doc.Branch{{Actor: r.actor, Last: r.last}}, Message: strings.Repeat("x", guard.MaxMessage+1),
+		Edits: []doc.Edit{put(doc.NewInt(1), "i")}}); !errors.Is(err, engine.ErrLimit) {
+		t.Errorf("long message: %v, want ErrLimit", err)
+	}
+	if v, err := r.e.Read(testContext(t), r.source(), nil); err != nil || !v.Equal(before) {
+		t.Errorf("afterwards: %v; want the document unchanged", err)
 	}
 }

@@ -26,8 +26,9 @@ var (
 	// ErrCompact: the compact form does not load to the same document. The
 	// changes are all there; only this form of them is unusable.
 	ErrCompact = errors.New("compact form does not load again")
-	// ErrLimit: the document is too deep or too large for a doc.Value.
-	ErrLimit = errors.New("document exceeds a limit")
+	// ErrLimit: the document is too deep or too large for a doc.Value, or an edit
+	// is too much for one change by the limits of package guard.
+	ErrLimit = errors.New("limit exceeded")
 	// ErrClosed: the engine was closed.
 	ErrClosed = errors.New("engine is closed")
 )

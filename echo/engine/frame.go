@@ -72,5 +72,8 @@ func (f *frameReader) next(r io.Reader) ([]byte, error) {
 	return frame, nil
 }
 
+// readBuffer is what either end reads at once from the pipe.
+const readBuffer = 16 << 10
+
 // firstRead is how much memory a frame gets before any of it is there.
 const firstRead = 1 << 20

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -17,8 +18,9 @@ import (
 // process is one run of a worker. A nil process is one that is gone.
 type process struct {
 	cmd     *exec.Cmd
-	in      *os.File // requests
-	out     *os.File // replies
+	in      *os.File      // requests
+	out     *os.File      // replies
+	buffer  *bufio.Reader // over out: most replies take one read
 	replies frameReader
 	stderr  *notes
 	dead    chan struct{} // closed when the process was reaped
@@ -37,7 +39,7 @@ func startProcess(opts Options) (_ *process, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("start worker: %w", errors.Join(err, childIn.Close(), in.Close()))
 	}
-	p := &process{in: in, out: out, stderr: new(notes), dead: make(chan struct{})}
+	p := &process{in: in, out: out, buffer: bufio.NewReaderSize(out, readBuffer), stderr: new(notes), dead: make(chan struct{})}
 	p.cmd = exec.Command(opts.Command[0], opts.Command[1:]...)
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = childIn, childOut, p.stderr
 	p.cmd.Env = limits{memory: opts.MemoryLimit, cache: opts.CacheBytes}.env()
@@ -120,7 +122,7 @@ func (p *process) receive(ctx context.Context, deadline time.Time) ([]byte, erro
 		p.out.SetReadDeadline(time.Unix(1, 0))
 		close(interrupted)
 	})
-	reply, err := p.replies.next(p.out)
+	reply, err := p.replies.next(p.buffer)
 	if !stop() {
 		<-interrupted // so that it does not hit the next call
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"errors"
@@ -52,6 +53,7 @@ func (w *worker) serve(in io.Reader, out io.Writer) error {
 		return fmt.Errorf("write greeting: %w", err)
 	}
 	var requests frameReader
+	in = bufio.NewReaderSize(in, readBuffer)
 	for {
 		frame, err := requests.next(in)
 		if errors.Is(err, io.EOF) {
@@ -225,7 +227,22 @@ func makeChange(d *coreDoc, req *doc.EditRequest, actor doc.ActorID) (doc.Change
 		return doc.Change{}, nil
 	}
 	raw, err := d.change(hash)
-	return doc.Change{Hash: hash, Bytes: guard.Deflate(raw)}, err
+	if err != nil {
+		return doc.Change{}, err
+	}
+	change := doc.Change{Hash: hash, Bytes: guard.Deflate(raw)}
+	return change, acceptable(change, actor)
+}
+
+// acceptable makes sure that other devices will not refuse a change: that must
+// be known before it is stored.
+func acceptable(change doc.Change, actor doc.ActorID) error {
+	_, err := guard.Check(change.Bytes, guard.Rules{Actor: actor})
+	var refusal *guard.Error
+	if errors.As(err, &refusal) && refusal.Reason == guard.ReasonLimit {
+		return fmt.Errorf("too much for one change: %s: %w", refusal.Detail, ErrLimit)
+	}
+	return err
 }
 
 func appendResult(out []byte, d *coreDoc, change doc.Change, branch int) ([]byte, doc.Heads, error) {
