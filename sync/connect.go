@@ -142,23 +142,23 @@ func (s *swarm) announced(device halo.DeviceID, at address, direct bool) (reply 
 }
 
 // offered implements host.
-func (s *swarm) offered(device halo.DeviceID, at address) bool {
+func (s *swarm) offered(device halo.DeviceID, at address) (welcome, busy bool) {
 	if s.offers(device) || s.n.shunned(device) {
-		return false
+		return false, false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.contact(device)
 	if c == nil || c.link == nil && s.linkCount() >= maxLinks {
-		return false
+		return false, true
 	}
 	c.where, c.known = at, true
-	return true
+	return true, false
 }
 
 // dial connects to a device and exchanges with it until the link ends.
-func (s *swarm) dial(device halo.DeviceID, at address, number uint64) {
-	ctx, cancel := context.WithTimeout(s.ctx, dialTimeout)
+func (s *swarm) dial(ctx context.Context, device halo.DeviceID, at address, number uint64) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	began := time.Now()
 	conn, id, err := at.meeting.offer(ctx, at)

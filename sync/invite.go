@@ -290,14 +290,14 @@ func (inv *Invitation) start(f func()) {
 func (inv *Invitation) announced(halo.DeviceID, address, bool) (reply bool) { return true }
 
 // offered implements host: one guest at a time.
-func (inv *Invitation) offered(halo.DeviceID, address) bool {
+func (inv *Invitation) offered(halo.DeviceID, address) (welcome, busy bool) {
 	inv.mu.Lock()
 	defer inv.mu.Unlock()
 	if inv.busy || inv.closed {
-		return false
+		return false, true
 	}
 	inv.busy = true
-	return true
+	return true, false
 }
 
 // answer implements host.

@@ -25,8 +25,8 @@ type JoinOptions struct {
 
 // The times of a guest.
 const (
-	guestAnnounce = 2 * time.Second // between announces until the host is met
-	guestRetry    = time.Second     // after a connection was lost
+	guestAnnounce = 2 * time.Second        // between announces until the host is met
+	guestRetry    = 300 * time.Millisecond // after a connection was lost
 )
 
 // Join takes an invitation and opens the space to which it leads. It tries
@@ -330,6 +330,6 @@ func (g *guest) announced(_ halo.DeviceID, at address, _ bool) (reply bool) {
 	return false
 }
 
-func (g *guest) offered(halo.DeviceID, address) bool { return false }
+func (g *guest) offered(halo.DeviceID, address) (welcome, busy bool) { return false, false }
 
 func (g *guest) answer(halo.DeviceID, address, [16]byte, string) {}

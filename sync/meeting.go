@@ -42,8 +42,8 @@ type host interface {
 	// device alone, which means that it wants to be connected.
 	announced(device halo.DeviceID, at address, direct bool) (reply bool)
 	// offered reports whether an offer of a device is welcome; if so, answer is
-	// called on a goroutine of the host's.
-	offered(device halo.DeviceID, at address) bool
+	// called on a goroutine of the host's. If not, it may be later if busy.
+	offered(device halo.DeviceID, at address) (welcome, busy bool)
 	// answer makes the connection of an offer.
 	answer(device halo.DeviceID, at address, session [16]byte, sdp string)
 	// start runs f as a part of the host.
@@ -173,7 +173,16 @@ func (m *meeting) mayReply(to signal.PeerID) bool {
 }
 
 func (m *meeting) offered(device halo.DeviceID, at address, msg signal.Message) {
-	if !m.guard.Fresh(msg.Session) || !m.owner.offered(device, at) {
+	if !m.guard.Fresh(msg.Session) {
+		return
+	}
+	welcome, busy := m.owner.offered(device, at)
+	if busy {
+		m.owner.start(func() {
+			m.send(at.seat, &at.peer, signal.Message{Kind: signal.Bye, Session: msg.Session})
+		})
+	}
+	if !welcome {
 		return
 	}
 	m.owner.start(func() { m.owner.answer(device, at, msg.Session, msg.SDP) })

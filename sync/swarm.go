@@ -47,11 +47,12 @@ type contact struct {
 	link     *peer // nil while not connected
 	conn     *rtc.Conn
 	where    address
-	known    bool      // where is
-	doubted  bool      // the link may be dead: make another
-	dialing  uint64    // number of the attempt under way; 0 for none
-	failures int       // since it was last connected
-	after    time.Time // not to be tried before
+	known    bool                    // where is
+	doubted  bool                    // the link may be dead: make another
+	dialing  uint64                  // number of the attempt under way; 0 for none
+	abandon  context.CancelCauseFunc // gives up that attempt
+	failures int                     // since it was last connected
+	after    time.Time               // not to be tried before
 	timer    *time.Timer
 }
 
@@ -218,6 +219,9 @@ func (s *swarm) met(device halo.DeviceID, at address, asks bool) {
 		return
 	}
 	moved := c.where.peer != at.peer || !c.known
+	if moved && c.dialing != 0 && c.where.seat == at.seat {
+		c.abandon(errMoved) // nobody is at the old address any more
+	}
 	c.where, c.known = at, true
 	if c.link != nil {
 		old := time.Since(c.link.began) > settleTime
@@ -269,8 +273,12 @@ func (s *swarm) consider(c *contact) {
 	}
 	s.dials++
 	number := s.dials
-	c.dialing = number
-	s.spawnLocked(func() { s.dial(c.device, at, number) })
+	ctx, cancel := context.WithCancelCause(s.ctx)
+	c.dialing, c.abandon = number, cancel
+	s.spawnLocked(func() {
+		defer cancel(nil)
+		s.dial(ctx, c.device, at, number)
+	})
 }
 
 // later considers a contact again after a time; s.mu is held.
@@ -298,6 +306,7 @@ func (s *swarm) dialed(device halo.DeviceID, err error) {
 	c.doubted = false // if there is a link still, it is no worse than what was tried
 	var left *byeError
 	switch {
+	case errors.Is(err, errMoved):
 	case errors.Is(err, ErrRefused) || errors.Is(err, ErrNotMember):
 		c.after = time.Now().Add(backoff(refusedFor, refusedFor, 1))
 	case errors.As(err, &left) && left.code == byeLeaving:
@@ -338,6 +347,9 @@ func (s *swarm) linked(p *peer, conn *rtc.Conn) {
 }
 
 var errTooMany = errors.New("too many connections")
+
+// errMoved: the device was met under another address.
+var errMoved = errors.New("the device has moved")
 
 // linkCount returns how many devices are connected; s.mu is held.
 func (s *swarm) linkCount() (n int) {

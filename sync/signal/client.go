@@ -24,7 +24,7 @@ const (
 	stable       = 10 * time.Second // a connection that lasted so long resets the backoff
 )
 
-// Handler is told what happens on a topic. Its methods are called from one
+// Handler is told what happens on a topic; it must be comparable. Its methods are called from one
 // goroutine for each client and must not block for long.
 type Handler interface {
 	// Joined tells that the client is on the topic, after each connect.
@@ -94,11 +94,13 @@ func (c *Client) Connected() bool {
 }
 
 // Join puts the client on a topic, now and after each reconnect, until Leave.
-// A second Join of one topic replaces the handler, which gets a seat of its
-// own.
+// Another handler for the same topic replaces the first and gets a seat of its
+// own; the same again changes nothing.
 func (c *Client) Join(t Topic, h Handler) {
 	c.mu.Lock()
-	c.giveUp(t)
+	if c.handlers[t] != h {
+		c.giveUp(t)
+	}
 	c.handlers[t] = h
 	c.mu.Unlock()
 	c.poke()
