@@ -159,7 +159,8 @@ func (t *txn) makeLocal(parent Ino, name string, row *nodeRow) (Ino, error) {
 	return ino, t.link(ino, row, parent, name)
 }
 
-// makeObject adds an object that this machine alone has so far.
+// makeObject adds an object that this machine alone has so far, and brings row
+// up to date.
 func (t *txn) makeObject(dir *nodeRow, name string, row *nodeRow) (Ino, error) {
 	ino, err := t.s.repo.newIno()
 	if err != nil {
@@ -179,7 +180,15 @@ func (t *txn) makeObjectAs(ino Ino, dir *nodeRow, name string, row *nodeRow) err
 	obj := &objectRow{Ino: ino, Kind: row.Kind, Type: row.Type, Label: label, Parent: dir.ID}
 	t.putNode(ino, row)
 	t.declare(row.ID, nil, obj)
-	return t.place(row.ID, obj)
+	if err := t.place(row.ID, obj); err != nil {
+		return err
+	}
+	placed, err := getNode(t, ino)
+	if err != nil {
+		return err
+	}
+	*row = *placed
+	return nil
 }
 
 // declare stores an object's row and the index of declared parents.

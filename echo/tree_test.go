@@ -114,6 +114,30 @@ func TestFoldersAndRenamesReplicate(t *testing.T) {
 	sameTree(t, w, "b/", "g.json")
 }
 
+func TestNewFolderAndNewNameAreThereAtOnce(t *testing.T) {
+	w := newWorld(t)
+	w.ada.Opts.SettleDelay = time.Minute
+	reopen(t, w.ada)
+	space, _ := w.ada.Resolve("notes")
+	ctx := context.Background()
+	if _, err := w.ada.Mkdir(ctx, space.Ino, "d", 0); err != nil {
+		t.Fatal(err)
+	}
+	write(t, w.ada, "notes/f.json", `{"x":1}`)
+	mustMove(t, w.ada, "notes/f.json", "notes/d/f.json")
+	local, err := w.ada.CreateFile(ctx, space.Ino, ".g.json.swp", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	saved, err := w.ada.Attach(ctx, local.Ino, space.Ino, "g.json", echo.Save{Data: []byte(`{"y":1}`)})
+	if err != nil || saved.Node.Ino != local.Ino || saved.Node.Kind != echo.KindObject {
+		t.Fatalf("a local file that gets an object's name: %+v, %v", saved, err)
+	}
+	if got, want := tree(t, w.ada, space.Ino), []string{"d/", "d/f.json", "g.json"}; !slices.Equal(got, want) {
+		t.Errorf("tree %q, want %q", got, want)
+	}
+}
+
 func TestSameNamesGetASuffix(t *testing.T) {
 	w := newWorld(t)
 	put(t, w.ada, "notes/f.json", `{"by":"ada"}`)
