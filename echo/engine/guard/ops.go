@@ -123,8 +123,14 @@ func (t *rows) end(n int) error {
 
 // checkOps checks all operations and gathers what Info tells of them.
 func (c *change) checkOps(data map[uint64][]byte) error {
-	if countRows(data[colAction], MaxOps) > MaxOps {
+	n := countRows(data[colAction], MaxOps)
+	if n > MaxOps {
 		return refuse(ReasonLimit, "more than %d operations", MaxOps)
+	}
+	if n > maxRepeats {
+		if err := checkCost(data); err != nil {
+			return err
+		}
 	}
 	t := newRows(data)
 	c.info.created = map[objectID]kind{}
@@ -146,9 +152,6 @@ func (c *change) checkOps(data map[uint64][]byte) error {
 	}
 	if c.info.MaxOp() > maxCounter {
 		return refuse(ReasonLimit, "last operation %d", c.info.MaxOp())
-	}
-	if c.info.Ops > maxRepeats {
-		return checkCost(c, data)
 	}
 	return nil
 }
@@ -384,9 +387,10 @@ const (
 )
 
 // checkCost refuses a change in which the sum of the squares of the numbers of
-// operations on each key or element is too great. It reads the columns again,
-// since few changes are long enough to need it.
-func checkCost(c *change, data map[uint64][]byte) error {
+// operations on each key or element is too great. It reads the columns once
+// more than needed, since few changes are long enough to need it, and comes
+// first, since it soon stops at the worst of them.
+func checkCost(data map[uint64][]byte) error {
 	t := newRows(data)
 	count := map[uint64]uint32{}
 	cost := 0
