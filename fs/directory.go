@@ -152,7 +152,9 @@ func (t *tree) Create(_ <-chan struct{}, in *fuse.CreateIn, name string, out *fu
 	n, err := t.repo.CreateFile(ctx, parent, name, t.newMode(in.Mode, 0o644))
 	switch {
 	case err == nil:
-		err = t.openAs(n, t.proc.author(in.Pid), in.Flags, &out.OpenOut)
+		// New content starts from nothing, also where it is that of an object
+		// which was there before.
+		err = t.openAs(n, t.proc.author(in.Pid), in.Flags|syscall.O_TRUNC, &out.OpenOut)
 	case errors.Is(err, echo.ErrExists) && in.Flags&syscall.O_EXCL == 0:
 		if n, err = t.child(parent, name); err == nil {
 			err = t.open(n, in.Caller, in.Flags, &out.OpenOut)

@@ -80,7 +80,7 @@ func (t *tree) openFile(ino echo.Ino) *file {
 func (f *file) live(n echo.Node) (echo.Node, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.backing != nil && n.Kind == echo.KindLocal && f.dirty {
+	if f.backing != nil && n.Kind == echo.KindLocal && (f.dirty || f.gone) {
 		if st, err := f.backing.Stat(); err == nil {
 			n.Size, n.ModTime = st.Size(), st.ModTime()
 		}

@@ -162,21 +162,16 @@ func (h *writeHandle) truncate(size int64) error {
 	if size > maxBuffer {
 		return syscall.EFBIG
 	}
+	if size == 0 && !h.hasRead {
+		h.base = nil // the bytes it started from go, and nobody saw them here
+	}
 	if size == int64(len(h.buf)) {
 		return nil
 	}
 	h.grow(int(size))
 	h.buf = h.buf[:size]
-	h.dirty = true
+	h.dirty, h.wrote = true, size > 0
 	h.changes++
-	if size > 0 {
-		h.wrote = true
-		return nil
-	}
-	h.wrote = false
-	if !h.hasRead {
-		h.base = nil // the bytes it started from are gone, and nobody saw them here
-	}
 	return nil
 }
 
