@@ -1,0 +1,50 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"echofs/cmd/echofs/control"
+)
+
+func (a *app) identityCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "identity",
+		Short:   "Show who you are: your DID and this device",
+		Example: "  echofs identity --json",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return call(c.Context(), a, need{}, control.GetIdentity, control.None{}, printIdentity)
+		},
+	}
+}
+
+func (a *app) phraseCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:     "phrase",
+		Short:   "Show the recovery phrase",
+		Example: "  echofs phrase show",
+		Args:    cobra.NoArgs,
+		RunE:    needSubcommand,
+	}
+	var req control.PhraseRequest
+	show := &cobra.Command{
+		Use:   "show",
+		Short: "Print the 24 words that bring a lost identity back",
+		Long: `Print the 24 words that bring a lost identity back. Whoever has them is you:
+write them on paper. --forget removes them from the vault afterwards, so that
+the paper is the only copy.`,
+		Example: "  echofs phrase show",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return call(c.Context(), a, need{}, control.ShowPhrase, req, func(w io.Writer, p control.Phrase) {
+				_, _ = fmt.Fprintln(w, p.Phrase)
+			})
+		},
+	}
+	show.Flags().BoolVar(&req.Forget, "forget", false, "remove the phrase from the vault once it is printed")
+	c.AddCommand(show)
+	return c
+}

@@ -1,0 +1,90 @@
+package control
+
+import (
+	"slices"
+	"strings"
+)
+
+// Scope names what a caller must be allowed to do. Scopes that begin with
+// "space:" but SpaceNew are about the space that the request names.
+type Scope string
+
+// The scopes. Owner is the vault's owner on the vault's own socket; it is never
+// given to an application.
+const (
+	Owner        Scope = "owner"
+	Status       Scope = "status"
+	IdentityRead Scope = "identity:read"
+	InviteCreate Scope = "invite:create"
+	SpaceNew     Scope = "space:new"
+	SpaceRead    Scope = "space:read"
+	SpaceWrite   Scope = "space:write"
+	SpaceAdmin   Scope = "space:admin"
+)
+
+// Kind tells what goes over the wire in a call.
+type Kind uint8
+
+// The kinds of methods.
+const (
+	Unary  Kind = iota // one item is the reply
+	Stream             // any number of items
+	Upload             // raw bytes follow the request; one item is the reply
+)
+
+// Method is what can be said of an RPC without its types.
+type Method struct {
+	Name  string // a path of lower case words, as "space/create"
+	Scope Scope
+	Kind  Kind
+}
+
+// RPC is a method with the types of its request and of the items it replies.
+type RPC[Req, Item any] struct{ Method }
+
+// The methods of the API.
+var (
+	Ping         = define[None, Pong]("ping", Status, Unary)
+	GetStatus    = define[None, StatusReply]("status", Status, Unary)
+	WatchStatus  = define[None, StatusReply]("status/watch", Status, Stream)
+	GetPeers     = define[None, []Peer]("peers", Status, Unary)
+	GetIdentity  = define[None, Identity]("identity", IdentityRead, Unary)
+	ShowPhrase   = define[PhraseRequest, Phrase]("phrase/show", Owner, Unary)
+	ListDevices  = define[None, []Device]("device/list", IdentityRead, Unary)
+	CreateSpace  = define[SpaceCreate, Space]("space/create", SpaceNew, Unary)
+	ListSpaces   = define[None, []Space]("space/list", Status, Unary)
+	GetSpace     = define[SpaceRef, SpaceInfo]("space/info", SpaceRead, Unary)
+	RenameSpace  = define[SpaceRename, Space]("space/rename", SpaceAdmin, Unary)
+	ExportSpace  = define[SpaceRef, Chunk]("space/export", SpaceRead, Stream)
+	ImportSpace  = define[SpaceImport, Space]("space/import", SpaceNew, Upload)
+	CompactSpace = define[SpaceRef, Compacted]("space/compact", SpaceAdmin, Unary)
+	ListMembers  = define[SpaceRef, []Member]("member/list", SpaceRead, Unary)
+	Invite       = define[InviteRequest, InviteEvent]("invite", InviteCreate, Stream)
+	Join         = define[JoinRequest, JoinEvent]("join", SpaceNew, Stream)
+	Wait         = define[WaitRequest, WaitReply]("wait", SpaceRead, Stream)
+	StatObject   = define[PathRef, Stat]("object/stat", SpaceRead, Unary)
+	LogObject    = define[PathRef, []Revision]("object/log", SpaceRead, Unary)
+	ShowObject   = define[ShowRequest, Shown]("object/show", SpaceRead, Unary)
+	ListDrafts   = define[DraftList, []Draft]("drafts/list", SpaceRead, Unary)
+	ShowDraft    = define[PathRef, Shown]("drafts/show", SpaceRead, Unary)
+	DiscardDraft = define[PathRef, None]("drafts/discard", SpaceWrite, Unary)
+	QuerySpace   = define[QueryRequest, []QueryResult]("query", SpaceRead, Unary)
+	AddMount     = define[MountRequest, MountEvent]("mount/add", Owner, Stream)
+	RemoveMount  = define[MountRemove, MountRemoved]("mount/remove", Owner, Unary)
+	CheckVault   = define[FsckRequest, FsckReply]("fsck", Owner, Unary)
+	Examine      = define[None, []Check]("doctor", Owner, Unary)
+)
+
+// methods collects what define made, in the order above.
+var methods []Method
+
+func define[Req, Item any](name string, scope Scope, kind Kind) RPC[Req, Item] {
+	m := Method{Name: name, Scope: scope, Kind: kind}
+	methods = append(methods, m)
+	return RPC[Req, Item]{m}
+}
+
+// Methods lists every method of the API by name.
+func Methods() []Method {
+	return slices.SortedFunc(slices.Values(methods), func(a, b Method) int { return strings.Compare(a.Name, b.Name) })
+}

@@ -1,0 +1,89 @@
+package vault
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	iofs "io/fs"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"echofs/cmd/echofs/control"
+)
+
+// Config is the settings of a vault, kept in config.json.
+type Config struct {
+	Name     string   `json:"name"`      // of the person, as members see it
+	Device   string   `json:"device"`    // of this machine
+	NoPhrase bool     `json:"no_phrase"` // the identity was made without keeping its phrase
+	Signal   []string `json:"signal"`    // URLs of signaling servers (ws, wss)
+	ICE      []string `json:"ice"`       // URLs of STUN and TURN servers
+	NoLAN    bool     `json:"no_lan"`    // do not look for devices on the local network
+}
+
+// maxConfig bounds config.json, in bytes.
+const maxConfig = 64 << 10
+
+// maxName bounds the name of a person or a device, in bytes.
+const maxName = 100
+
+// Config reads the settings; without a file they are empty.
+func (d *Dir) Config() (Config, error) {
+	var c Config
+	b, err := readPrivate(d.file(configName), maxConfig)
+	if errors.Is(err, iofs.ErrNotExist) {
+		return c, nil
+	}
+	if err != nil {
+		return c, fmt.Errorf("read settings: %w", err)
+	}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&c); err != nil {
+		return c, control.WithHint(fmt.Errorf("read settings: %s: %w", d.file(configName), err), "correct or remove the file")
+	}
+	return c, c.check()
+}
+
+// SetConfig stores the settings.
+func (d *Dir) SetConfig(c Config) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	b, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write settings: %w", err)
+	}
+	if err := replaceFile(d.file(configName), append(b, '\n'), false); err != nil {
+		return fmt.Errorf("write settings: %w", err)
+	}
+	return nil
+}
+
+func (c Config) check() error {
+	for _, name := range []string{c.Name, c.Device} {
+		if len(name) > maxName || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
+			return fmt.Errorf("name %q: longer than %d bytes or not plain text: %w", name, maxName, control.ErrUsage)
+		}
+	}
+	if err := checkURLs("signal", c.Signal, "ws", "wss"); err != nil {
+		return err
+	}
+	return checkURLs("ice", c.ICE, "stun", "stuns", "turn", "turns")
+}
+
+// checkURLs refuses URLs of other schemes than the named ones.
+func checkURLs(what string, urls []string, schemes ...string) error {
+	for _, s := range urls {
+		u, err := url.Parse(s)
+		if err != nil || u.Host+u.Opaque == "" || !slices.Contains(schemes, u.Scheme) {
+			return control.WithHint(fmt.Errorf("%s server %q is no URL of the kinds %q: %w", what, s, schemes, control.ErrUsage),
+				fmt.Sprintf("for example: --%s %s", what, map[string]string{"signal": "wss://example.org", "ice": "stun:example.org"}[what]))
+		}
+	}
+	return nil
+}

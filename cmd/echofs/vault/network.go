@@ -1,0 +1,129 @@
+package vault
+
+import (
+	"context"
+	"fmt"
+
+	"echofs/cmd/echofs/control"
+	"echofs/echo"
+	echosync "echofs/sync"
+)
+
+// network is the running network of a vault.
+type network struct {
+	*echosync.Network
+	ctx context.Context // ends when the vault is closed
+}
+
+// openNetwork starts the network, unless it is not wanted.
+func (v *Vault) openNetwork(context.Context) error {
+	if v.opts.Offline {
+		return nil
+	}
+	n, err := echosync.New(repoBridge{v.repo}, echosync.Options{Signal: v.config.Signal, ICE: v.config.ICE,
+		NoLAN: v.config.NoLAN, Logger: v.log})
+	if err != nil {
+		return control.WithHint(err, "correct the addresses in "+v.dir.file(configName))
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- n.Run(ctx) }()
+	v.net = &network{n, ctx}
+	v.onClose(func() error {
+		cancel()
+		return <-ended
+	})
+	return nil
+}
+
+func (v *Vault) registerNetwork() {
+	control.Handle(v.server, control.GetPeers, v.peers)
+	control.HandleStream(v.server, control.Wait, v.wait)
+	control.HandleStream(v.server, control.Invite, v.invite)
+	control.HandleStream(v.server, control.Join, v.join)
+}
+
+// online returns the network, or an error that says how to have one.
+func (v *Vault) online(doing string) (*network, error) {
+	if v.net == nil {
+		return nil, control.WithHint(fmt.Errorf("%s: this vault was opened without network: %w", doing, echosync.ErrOffline),
+			"unmount, and mount without --offline")
+	}
+	return v.net, nil
+}
+
+func (v *Vault) connected() []echosync.PeerInfo {
+	if v.net == nil {
+		return nil
+	}
+	return v.net.Peers()
+}
+
+func (v *Vault) peers(context.Context, control.None) ([]control.Peer, error) {
+	out := []control.Peer{}
+	for _, p := range v.connected() {
+		one := control.Peer{Device: p.Device.String(), Name: p.Device.Short(), Space: p.SpaceName, Path: p.Path,
+			RTT: float64(p.RTT.Microseconds()) / 1000, EntriesBehind: p.EntriesBehind}
+		if s, ok := v.repo.SpaceByID(p.Space); ok {
+			one.Name = deviceName(s, one.Device, one.Name)
+		}
+		out = append(out, one)
+	}
+	return out, nil
+}
+
+// deviceName returns the name that a device shows in a space.
+func deviceName(s *echo.Space, id, fallback string) string {
+	for _, m := range s.MemberList() {
+		for _, d := range m.Devices {
+			if d.ID == id && d.Name != "" {
+				return d.Name
+			}
+		}
+	}
+	return fallback
+}
+
+func (v *Vault) peerCount(space echo.SpaceID) int {
+	if v.net == nil {
+		return 0
+	}
+	return v.net.Connected(space)
+}
+
+// present returns the ids of the devices that are connected about a space.
+func (v *Vault) present(space echo.SpaceID) map[string]bool {
+	out := map[string]bool{}
+	for _, p := range v.connected() {
+		if p.Space == space {
+			out[p.Device.String()] = true
+		}
+	}
+	return out
+}
+
+// networkWarnings tells why other devices may not be found.
+func (v *Vault) networkWarnings() []control.Warning {
+	if v.net == nil || !v.opts.Daemon {
+		return nil
+	}
+	switch {
+	case len(v.net.Signal()) == 0 && v.hasOthers():
+		return []control.Warning{{Code: "no_signal", Message: "no signaling server: other devices are not found",
+			Fix: "echofs mount --signal URL (anyone can run one: echofs signal)"}}
+	case len(v.net.Signal()) > 0 && v.net.SignalConnected() == 0:
+		return []control.Warning{{Code: "signal_unreachable", Message: "no signaling server can be reached",
+			Fix: "see: echofs doctor"}}
+	}
+	return nil
+}
+
+// hasOthers reports whether any space has another device than this one.
+func (v *Vault) hasOthers() bool {
+	for _, s := range v.repo.Spaces() {
+		if len(s.Behind()) > 0 {
+			return true
+		}
+	}
+	return false
+}

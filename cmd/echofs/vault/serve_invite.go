@@ -1,0 +1,209 @@
+package vault
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"echofs/cmd/echofs/control"
+	"echofs/echo"
+	"echofs/halo"
+	echosync "echofs/sync"
+)
+
+// lingerTime bounds how long a command without a daemon stays for the first
+// exchange after an invitation; lingerQuiet is how long nothing must have
+// happened for it to be over.
+const (
+	lingerTime  = 15 * time.Second
+	lingerQuiet = time.Second
+)
+
+// invite makes an invitation and tells how it goes. It ends with its caller,
+// unless nobody waits for it.
+func (v *Vault) invite(ctx context.Context, req control.InviteRequest, send func(control.InviteEvent) error) error {
+	s, err := v.space(req.Space)
+	if err != nil {
+		return err
+	}
+	role, err := halo.ParseRole(req.Role)
+	if err != nil {
+		return control.WithHint(fmt.Errorf("invite: role %q: %w", req.Role, control.ErrUsage), "roles are reader, editor, admin and owner")
+	}
+	if req.Expires < 0 || req.Expires > echosync.MaxInviteLife {
+		return fmt.Errorf("invite: it can be open for at most %v: %w", echosync.MaxInviteLife, control.ErrUsage)
+	}
+	net, err := v.online("invite")
+	if err != nil {
+		return err
+	}
+	hosting := ctx
+	if req.NoWait {
+		hosting = net.ctx
+	}
+	inv, err := net.Invite(hosting, echosync.InviteOptions{Space: s.ID(), Role: role, Expires: req.Expires, AuthCode: !req.NoAuthCode})
+	if err != nil {
+		return v.signalHint(err)
+	}
+	expires := inv.Expires()
+	if err := send(control.InviteEvent{Code: inv.Code(), AuthCode: inv.AuthCode(), Expires: &expires}); err != nil || req.NoWait {
+		return err
+	}
+	return v.attend(ctx, s, inv, send)
+}
+
+// attend tells the states of an invitation until it has ended.
+func (v *Vault) attend(ctx context.Context, s *echo.Space, inv *echosync.Invitation, send func(control.InviteEvent) error) error {
+	defer inv.Cancel()
+	for u := range inv.States() {
+		e := control.InviteEvent{State: string(u.State)}
+		if u.State.Final() {
+			e.Member = cmp.Or(u.Guest.Name, shortIdentity(u.Guest.Identity))
+		}
+		if err := send(e); err != nil {
+			return err
+		}
+	}
+	guest, err := inv.Wait(ctx)
+	if err != nil {
+		return fmt.Errorf("invite: %w", err)
+	}
+	if !v.opts.Daemon {
+		v.linger(ctx, s, guest.Device)
+	}
+	return nil
+}
+
+func shortIdentity(id halo.IdentityID) string {
+	if id.IsZero() {
+		return ""
+	}
+	return id.Short()
+}
+
+// join takes an invitation and tells how it goes.
+func (v *Vault) join(ctx context.Context, req control.JoinRequest, send func(control.JoinEvent) error) error {
+	net, err := v.online("join")
+	if err != nil {
+		return err
+	}
+	states := make(chan halo.GuestState, 64)
+	type outcome struct {
+		space echosync.Space
+		err   error
+	}
+	ended := make(chan outcome, 1)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		space, err := net.Join(ctx, req.Code, echosync.JoinOptions{Name: req.As, DisplayName: v.config.Name,
+			AuthCode: authCode(req.AuthCode), Progress: func(s halo.GuestState) {
+				select {
+				case states <- s:
+				default: // the reader is gone; the outcome tells all
+				}
+			}})
+		close(states)
+		ended <- outcome{space, err}
+	}()
+	var gone error
+	for s := range states {
+		if gone == nil {
+			if gone = send(control.JoinEvent{State: string(s)}); gone != nil {
+				cancel()
+			}
+		}
+	}
+	end := <-ended
+	if end.err != nil {
+		return v.signalHint(end.err)
+	}
+	return errors.Join(gone, v.joined(ctx, req.Code, end.space.ID(), send))
+}
+
+// joined keeps what leads to the other devices of a space, and tells its name.
+func (v *Vault) joined(ctx context.Context, code string, id halo.SpaceID, send func(control.JoinEvent) error) error {
+	if err := v.rememberServers(code); err != nil {
+		v.log.Warn("the invitation's signaling servers are not remembered", "error", err)
+	}
+	s, ok := v.repo.SpaceByID(id)
+	if !ok {
+		return fmt.Errorf("join: the new space: %w", echo.ErrNotFound)
+	}
+	if !v.opts.Daemon {
+		v.linger(ctx, s, halo.DeviceID{})
+	}
+	return send(control.JoinEvent{Space: s.PublicID(), Name: s.Name()})
+}
+
+// authCode answers the host's question for the digits.
+func authCode(digits string) func(context.Context) (string, error) {
+	return func(context.Context) (string, error) {
+		if digits == "" {
+			return "", control.WithHint(fmt.Errorf("the host asks for the authorization code: %w", echosync.ErrWrongCode),
+				"say it with --auth-code")
+		}
+		return digits, nil
+	}
+}
+
+// rememberServers adds the signaling servers of a code to the vault's own:
+// there the other devices of the space are to be met.
+func (v *Vault) rememberServers(code string) error {
+	invite, err := halo.ParseInvite(code)
+	if err != nil {
+		return err
+	}
+	config, err := v.dir.Config()
+	if err != nil {
+		return err
+	}
+	changed := false
+	for _, url := range invite.URLs {
+		v.net.AddSignal(url)
+		if !slices.Contains(config.Signal, url) {
+			config.Signal = append(config.Signal, url)
+			changed = true
+		}
+	}
+	if !changed {
+		return nil
+	}
+	return v.dir.SetConfig(config)
+}
+
+// linger stays until a device has what is here, or, for the zero device, until
+// somebody is connected and nothing has come for a moment; at most for
+// lingerTime. What is missing then comes with the next connection.
+func (v *Vault) linger(ctx context.Context, s *echo.Space, device halo.DeviceID) {
+	ctx, cancel := context.WithTimeout(ctx, lingerTime)
+	defer cancel()
+	sub := v.repo.Subscribe(echo.Log | echo.Acked)
+	defer sub.Close()
+	last := time.Now()
+	for {
+		if len(sub.Take()) > 0 {
+			last = time.Now()
+		}
+		if !device.IsZero() && slices.Contains(s.AckedBy(s.Own()), device) {
+			return
+		}
+		if device.IsZero() && v.peerCount(s.ID()) > 0 && time.Since(last) > lingerQuiet {
+			return
+		}
+		if next(ctx, sub, lingerQuiet/4) != nil {
+			return
+		}
+	}
+}
+
+// signalHint adds what can be done where nobody was found.
+func (v *Vault) signalHint(err error) error {
+	if !errors.Is(err, echosync.ErrUnreachable) {
+		return err
+	}
+	return control.WithHint(err, "both sides need a signaling server that both reach: echofs mount --signal URL; see: echofs doctor")
+}

@@ -1,0 +1,201 @@
+package vault
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+
+	"echofs/cmd/echofs/control"
+	"echofs/echo"
+)
+
+func (v *Vault) registerStatus() {
+	control.Handle(v.server, control.GetStatus, v.status)
+	control.HandleStream(v.server, control.WatchStatus, v.watchStatus)
+	control.Handle(v.server, control.GetIdentity, v.identity)
+	control.Handle(v.server, control.ShowPhrase, v.showPhrase)
+	control.Handle(v.server, control.ListDevices, v.listDevices)
+}
+
+func (v *Vault) identity(context.Context, control.None) (control.Identity, error) {
+	return v.Identity(), nil
+}
+
+func (v *Vault) status(ctx context.Context, _ control.None) (control.StatusReply, error) {
+	id := v.Identity()
+	st := control.StatusReply{Identity: control.IdentityRef{DID: id.DID, Name: id.Name}, Device: id.Device,
+		Mounts: v.mounts.dirs(), Spaces: []control.SpaceStatus{}, Warnings: v.warnings()}
+	for _, s := range v.repo.Spaces() {
+		one, err := v.spaceStatus(ctx, s)
+		if err != nil {
+			return st, err
+		}
+		st.Spaces = append(st.Spaces, one)
+		st.Warnings = append(st.Warnings, spaceWarnings(one)...)
+	}
+	return st, nil
+}
+
+func (v *Vault) spaceStatus(ctx context.Context, s *echo.Space) (control.SpaceStatus, error) {
+	info, err := s.Info(ctx)
+	if err != nil {
+		return control.SpaceStatus{}, fmt.Errorf("look at space %s: %w", s.Name(), err)
+	}
+	st := control.SpaceStatus{ID: info.PublicID, Name: info.Name, Role: strings.ToLower(info.Role), Objects: info.Objects,
+		Drafts: info.Drafts, Conflicts: info.Conflicts, Quarantined: info.Quarantined,
+		Behind: []control.Behind{}, Peers: v.peerCount(s.ID())}
+	for _, b := range info.Behind {
+		if b.Entries == 0 {
+			continue
+		}
+		st.Behind = append(st.Behind, control.Behind{Device: b.Device.String(), Name: b.Name, Entries: b.Entries, LastSeen: seen(b.LastSeen)})
+	}
+	st.State = state(len(info.Behind), st.Peers, info.Waiting > 0, len(st.Behind))
+	return st, nil
+}
+
+// state sums up where a space stands: by the number of other devices, of those
+// that are connected, whether entries are under way to here, and how many
+// devices lack something.
+func state(devices, connected int, receiving bool, behind int) string {
+	switch {
+	case devices == 0:
+		return control.StateAlone
+	case connected == 0:
+		return control.StateOffline
+	case receiving || behind > devices-connected:
+		return control.StateSyncing
+	}
+	return control.StateSynced
+}
+
+// warnings lists what the vault as a whole needs a person for.
+func (v *Vault) warnings() []control.Warning {
+	out := []control.Warning{}
+	if v.keys.hasPhrase() {
+		out = append(out, control.Warning{Code: "phrase", Message: "the recovery phrase is only in this vault",
+			Fix: "write it down: echofs phrase show; then: echofs phrase show --forget"})
+	}
+	if v.config.NoPhrase {
+		out = append(out, control.Warning{Code: "no_phrase", Message: "this identity has no recovery phrase: if its devices are lost, it is lost",
+			Fix: "keep a second device, or a copy of the vault"})
+	}
+	return append(out, v.networkWarnings()...)
+}
+
+func spaceWarnings(s control.SpaceStatus) (out []control.Warning) {
+	if s.Drafts > 0 {
+		out = append(out, control.Warning{Code: "drafts", Message: fmt.Sprintf("%s: %d saves were not valid and are kept as drafts", s.Name, s.Drafts),
+			Fix: "see: echofs drafts list " + s.Name})
+	}
+	if s.Quarantined > 0 {
+		out = append(out, control.Warning{Code: "quarantine", Message: fmt.Sprintf("%s: %d entries could not be used and are set aside", s.Name, s.Quarantined),
+			Fix: "see: echofs fsck"})
+	}
+	return out
+}
+
+// watchPause bounds how often a watched status is sent, and watchEvery how old
+// it may get: peers come and go without an event.
+const (
+	watchPause = 250 * time.Millisecond
+	watchEvery = time.Second
+)
+
+// watchStatus sends the status whenever it is another one.
+func (v *Vault) watchStatus(ctx context.Context, none control.None, send func(control.StatusReply) error) error {
+	sub := v.repo.Subscribe(^echo.What(0))
+	defer sub.Close()
+	var last *control.StatusReply
+	for {
+		sub.Take()
+		st, err := v.status(ctx, none)
+		if err != nil {
+			return err
+		}
+		if last == nil || !reflect.DeepEqual(*last, st) {
+			if err := send(st); err != nil {
+				return err
+			}
+			last = &st
+		}
+		if err := pause(ctx, watchPause); err != nil {
+			return err
+		}
+		if err := next(ctx, sub, watchEvery); err != nil {
+			return err
+		}
+	}
+}
+
+// pause waits for a time.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// next waits for a change, at most for a time.
+func next(ctx context.Context, sub *echo.Subscription, atMost time.Duration) error {
+	t := time.NewTimer(atMost)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-sub.C():
+	case <-t.C:
+	}
+	return nil
+}
+
+func (v *Vault) showPhrase(_ context.Context, req control.PhraseRequest) (control.Phrase, error) {
+	phrase, err := v.keys.phrase()
+	if err == nil && req.Forget {
+		err = v.keys.forgetPhrase()
+	}
+	if err != nil {
+		return control.Phrase{}, fmt.Errorf("show the recovery phrase: %w", err)
+	}
+	return control.Phrase{Phrase: phrase}, nil
+}
+
+// listDevices lists the devices of the own identity, as the spaces know them.
+func (v *Vault) listDevices(context.Context, control.None) ([]control.Device, error) {
+	id := v.repo.Identity()
+	own := control.Device{ID: id.DeviceID, Name: id.DeviceName, Level: "primary", State: "this"}
+	out := []control.Device{own}
+	known := map[string]int{own.ID: 0}
+	for _, s := range v.repo.Spaces() {
+		for _, m := range s.MemberList() {
+			if m.DID != id.DID {
+				continue
+			}
+			out = mergeDevices(out, known, m.Devices)
+		}
+	}
+	return out, nil
+}
+
+// mergeDevices adds devices to a list by their ids, and keeps the latest time
+// they were seen.
+func mergeDevices(out []control.Device, known map[string]int, more []echo.MemberDevice) []control.Device {
+	for _, d := range more {
+		i, ok := known[d.ID]
+		if !ok {
+			i = len(out)
+			known[d.ID] = i
+			out = append(out, control.Device{ID: d.ID, Name: d.Name, Level: "ordinary", State: "active"})
+		}
+		if t := seen(d.LastSeen); t != nil && (out[i].LastSeen == nil || t.After(*out[i].LastSeen)) {
+			out[i].LastSeen = t
+		}
+	}
+	return out
+}
