@@ -78,6 +78,7 @@ func (m *meeting) accept(ctx context.Context, at address, id [16]byte, offer str
 	defer m.finish(id)
 	conn, sdp, err := m.n.api.Answer(ctx, offer)
 	if err != nil {
+		m.send(at.seat, &at.peer, signal.Message{Kind: signal.Bye, Session: id})
 		return nil, err
 	}
 	a.release(conn)

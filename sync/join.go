@@ -109,7 +109,10 @@ func (g *guest) run(ctx context.Context) (Space, error) {
 		g.n.logger.Debug("invitation: connection lost", "err", err)
 		pauseFor(ctx, guestRetry)
 		g.tell(halo.GuestConnecting)
-		g.meeting.announceAll()
+		select {
+		case g.met <- at: // most likely it is still there
+		default:
+		}
 	}
 }
 
