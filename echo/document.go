@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"echofs/echo/doc"
+	"echofs/echo/engine/guard"
 	"echofs/echo/model"
 	"echofs/halo"
 )
@@ -53,13 +54,27 @@ func chunkSource(r reader, space SpaceID, d *document) doc.Source {
 
 // addChange stores a change that became part of the document: the chunk, and
 // that it is there.
-func (t *txn) addChange(d *document, c doc.Change, by changeRow) {
+func (t *txn) addChange(d *document, c doc.Change, info *guard.Info, by changeRow) {
+	by.MaxOp = info.MaxOp()
+	for _, dep := range info.Deps {
+		if m, ok := t.maxOp(d.id, dep); ok {
+			by.MaxOp = max(by.MaxOp, m)
+		}
+	}
 	t.put(key(tableChunk, t.s.id, d.id, d.row.Chunks), c.Bytes)
 	d.row.Chunks++
 	d.row.Tail++
 	d.row.Changes++
 	d.row.Bytes += int64(len(c.Bytes))
 	t.putRow(key(tableChange, t.s.id, d.id, c.Hash), &by)
+}
+
+// maxOp returns the highest operation number of a change that is applied and
+// of all it depends on.
+func (t *txn) maxOp(id doc.DocumentID, hash doc.ChangeHash) (uint64, bool) {
+	var row changeRow
+	ok, err := getRow(t, key(tableChange, t.s.id, id, hash), &row)
+	return row.MaxOp, ok && err == nil
 }
 
 // putDocument stores the document's row after changes were added, and compacts
@@ -127,7 +142,11 @@ func (t *txn) edit(d *document, base doc.Heads, edits []doc.Edit, texts texts) (
 	}
 	b := &d.row.Branches[res.Branch]
 	b.Last, b.Seq = res.Change.Hash, b.Seq+1
-	t.addChange(d, res.Change, changeRow{Feed: t.s.own.id, Entry: t.s.nextEntry()})
+	info, err := guard.Check(res.Change.Bytes, guard.Rules{Actor: t.s.actor(d.id, res.Branch)})
+	if err != nil {
+		return doc.Result{}, fmt.Errorf("own change: %w", err)
+	}
+	t.addChange(d, res.Change, info, changeRow{Feed: t.s.own.id, Entry: t.s.nextEntry()})
 	t.changes = append(t.changes, halo.Change{Doc: d.id, Bytes: res.Change.Bytes, Branch: uint64(res.Branch)})
 	t.putDocument(d, res.Heads)
 	return res, t.absorb(d, res.Value, t.ownOrigin(), res.Change.Hash, texts, nil)

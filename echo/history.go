@@ -11,7 +11,6 @@ import (
 
 	"echofs/echo/doc"
 	"echofs/echo/model"
-	"echofs/halo"
 )
 
 // Revision is one change of one object, as this vault has seen them.
@@ -277,15 +276,4 @@ func (s *Space) statObject(st *Stat, id doc.ObjectID) error {
 	}
 	st.Replicas = 1 + len(s.AckedBy(want))
 	return nil
-}
-
-// authorOfFeed returns who writes a feed; for messages.
-func (s *Space) authorOfFeed(feed halo.FeedID) string {
-	s.feedsMu.RLock()
-	f := s.feeds[feed]
-	s.feedsMu.RUnlock()
-	if f == nil {
-		return feed.Short()
-	}
-	return s.nameOf(s.State(), f.Identity)
 }

@@ -271,7 +271,7 @@ func (t *txn) applyData(e *halo.Entry, author halo.Author, data halo.Data) (verd
 func (t *txn) absorbMerged(m *mergedDoc, o origin) error {
 	var last doc.ChangeHash
 	for _, c := range m.changes {
-		t.addChange(m.doc, doc.Change{Hash: c.Hash, Bytes: c.bytes}, changeRow{Feed: o.feed, Entry: o.seq})
+		t.addChange(m.doc, doc.Change{Hash: c.Hash, Bytes: c.bytes}, c.Info, changeRow{Feed: o.feed, Entry: o.seq})
 		if actor, ok := c.ActorID(); ok && c.bound {
 			t.putRow(key(tableActor, t.s.id, m.doc.id, actor), &actorRow{Seq: c.Seq, Last: c.Hash})
 		}
@@ -348,7 +348,29 @@ func (t *txn) ready(m *mergedDoc, actor doc.ActorID, info *guard.Info) (verdict,
 	case info.Seq <= last.Seq:
 		return void(fmt.Errorf("change %d of actor %s comes again", info.Seq, actor)), nil
 	}
+	if err := guard.CheckContext(info, guard.Context{LastSeq: last.Seq, MaxOp: m.maxOps(t)}); err != nil {
+		return void(err), nil
+	}
 	return verdict{}, nil
+}
+
+// maxOps answers the guard's question about changes that are applied or come
+// before in the entry.
+func (m *mergedDoc) maxOps(t *txn) func(doc.ChangeHash) (uint64, bool) {
+	return func(h doc.ChangeHash) (uint64, bool) {
+		for _, c := range m.changes {
+			if c.Hash == h {
+				highest := c.MaxOp()
+				for _, dep := range c.Deps {
+					if v, ok := t.maxOp(m.doc.id, dep); ok {
+						highest = max(highest, v)
+					}
+				}
+				return highest, true
+			}
+		}
+		return t.maxOp(m.doc.id, h)
+	}
 }
 
 func (m *mergedDoc) has(h doc.ChangeHash) bool {

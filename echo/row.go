@@ -98,6 +98,7 @@ type branchRow struct {
 type changeRow struct {
 	Feed  halo.FeedID `cbor:"1,keyasint"`
 	Entry uint64      `cbor:"2,keyasint"`
+	MaxOp uint64      `cbor:"3,keyasint"` // of the change and all it depends on
 }
 
 // actorRow is the last change of an actor in a document.

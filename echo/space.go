@@ -162,7 +162,7 @@ func (s *Space) loadWaiting() error {
 		if bad = decodeRow(v, &row); bad != nil {
 			return false
 		}
-		if row.State == entryPending {
+		if row.State != entryVoid { // what the engine did not survive may have been bad luck: tried once per start
 			s.waiting[parseEntryRef(k[len(prefix):])] = struct{}{}
 		}
 		return true
