@@ -37,13 +37,15 @@ func (db *DB) events() *pebble.EventListener {
 
 // backgroundFailed ends the database when it can no longer write memory out. A
 // full disk can get room again, and commits wait that long; for anything else
-// they would wait in vain. Tables that cannot be merged cost speed only.
+// they would wait in vain, and so would Open. Tables that cannot be merged cost
+// speed only.
 func (db *DB) backgroundFailed(err error) {
 	db.wal.pause.Store(time.Now().Add(retryDelay).UnixNano())
 	flush := db.background.add(err)
 	db.opts.Log.Error("the database failed at work in the background", "dir", db.dir, "err", err)
-	if flush && !errors.Is(err, syscall.ENOSPC) && db.armed.Load() {
-		db.fail(fmt.Errorf("write memory to a table: %w", err))
+	state := db.state.Load()
+	if flush && (state == opening || state == running && !errors.Is(err, syscall.ENOSPC)) {
+		db.die(fmt.Errorf("write memory to a table: %w", err))
 	}
 }
 

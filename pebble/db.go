@@ -50,11 +50,19 @@ type DB struct {
 
 	background background
 
-	armed    atomic.Bool // a failure is fatal: between Open and Close
+	state    atomic.Int32 // opening, running, closing
 	stopOnce sync.Once
 	stopped  chan struct{} // closed by the first failure
 	cause    error         // the failure; set before stopped is closed
 }
+
+// The states of a DB. What fails while it is running is fatal; before and after
+// there is a caller who is told.
+const (
+	opening int32 = iota
+	running
+	closing
+)
 
 // Open opens the database in dir, and makes dir and database if there are
 // none. The errors ErrLocked, ErrNewerFormat and ErrForeign leave the data as
@@ -69,7 +77,7 @@ func Open(dir string, opts Options) (*DB, error) {
 
 func open(dir string, opts Options, upgrades []upgrade) (*DB, error) {
 	db := &DB{opts: opts.withDefaults(), dir: dir, stopped: make(chan struct{})}
-	db.wal = newWALFS(db.opts.FS, db.stop)
+	db.wal = &walFS{FS: db.opts.FS, stop: db.stop, die: db.die}
 	db.space = space{fs: db.opts.FS, dir: dir, reserve: db.opts.Reserve}
 	if err := db.opts.FS.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -85,7 +93,7 @@ func open(dir string, opts Options, upgrades []upgrade) (*DB, error) {
 		}
 		return nil, err
 	}
-	db.armed.Store(true)
+	db.state.Store(running)
 	return db, nil
 }
 
@@ -128,7 +136,7 @@ func (db *DB) openEngine(lock *pebble.Lock, upgrades []upgrade) error {
 // Close writes everything to the disk and releases the directory. The database
 // must not be used any more.
 func (db *DB) Close() error {
-	db.armed.Store(false)
+	db.state.Store(closing)
 	err := db.guard(func() error {
 		return errors.Join(db.inner.Close(), db.lock.Close())
 	})

@@ -14,11 +14,11 @@ import (
 // cannot be written is the end of the database. It asks the file system for its
 // free space now and then only.
 type space struct {
-	fs      vfs.FS
-	dir     string
-	reserve int64 // bytes
+	fs  vfs.FS
+	dir string
 
 	mu      sync.Mutex // guards what follows
+	reserve int64      // bytes; negative for none
 	budget  int64      // bytes that may be written before the next question
 	checked time.Time
 }
@@ -31,11 +31,11 @@ const (
 
 // take admits size bytes, or fails with an error that wraps syscall.ENOSPC.
 func (s *space) take(size int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.reserve < 0 {
 		return nil
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.budget < size || time.Since(s.checked) >= spaceInterval {
 		if err := s.ask(size); err != nil {
 			return err

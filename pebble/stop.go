@@ -38,13 +38,19 @@ func (db *DB) alive() error {
 	}
 }
 
-// stop is told about failures of the log. While the database is open it does
-// not return, since Pebble has no way to go on; while it is opened or closed,
-// Pebble returns the error to the caller.
+// stop is told about failures of the log. While the database is running it does
+// not return, since Pebble has no way to go on; before and after, Pebble returns
+// the error to the caller.
 func (db *DB) stop(err error) {
-	if !db.armed.Load() {
+	if db.state.Load() != running {
 		return
 	}
+	db.die(err)
+}
+
+// die stops the database and does not return, for Pebble cannot cope with what
+// has happened.
+func (db *DB) die(err error) {
 	db.fail(err)
 	select {}
 }
@@ -55,7 +61,7 @@ func (db *DB) fail(err error) {
 		db.cause = err
 		close(db.stopped)
 		db.opts.Log.Error("the database has stopped", "dir", db.dir, "err", err)
-		if db.armed.Load() {
+		if db.state.Load() == running {
 			go db.opts.OnFatal(err)
 		}
 	})
@@ -87,8 +93,7 @@ func (l engineLog) Fatalf(format string, args ...any) {
 			failure.cause = err
 		}
 	}
-	l.db.fail(failure)
-	select {}
+	l.db.die(failure)
 }
 
 // engineFailure is a failure that Pebble reported as text.

@@ -13,18 +13,18 @@ const walCategory vfs.DiskWriteCategory = "pebble-wal"
 
 // walFS is the file system under Pebble, which makes Kernel commits possible:
 // see the package comment. Its log files never report an error to Pebble once
-// the database is open, since that would panic with locks in an unknown state:
-// fail does not return then.
+// the database is running, since that would panic with locks in an unknown
+// state, and its directories never report that they could not be synced, since
+// that would panic in a goroutine of Pebble's.
 type walFS struct {
 	vfs.FS
 	disk  atomic.Int64 // Disk commits in flight
 	pause atomic.Int64 // no new tables before that time, in nanoseconds since 1970
-	fail  func(error)
+	stop  func(error)  // does not return while the database is running
+	die   func(error)  // does not return
 }
 
 var _ vfs.FS = (*walFS)(nil)
-
-func newWALFS(fs vfs.FS, fail func(error)) *walFS { return &walFS{FS: fs, fail: fail} }
 
 // withDisk runs fn, in which commits reach the disk.
 func withDisk(fs *walFS, fn func() error) error {
@@ -51,6 +51,30 @@ func (fs *walFS) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCa
 	return fs.wrap("reuse", newname, category, f, err)
 }
 
+// OpenDir implements vfs.FS.
+func (fs *walFS) OpenDir(name string) (vfs.File, error) {
+	f, err := fs.FS.OpenDir(name)
+	if err != nil {
+		return nil, err
+	}
+	return &dirFile{File: f, fs: fs, name: name}, nil
+}
+
+// dirFile is a directory.
+type dirFile struct {
+	vfs.File
+	fs   *walFS
+	name string
+}
+
+// Sync implements vfs.File.
+func (f *dirFile) Sync() error {
+	if err := f.File.Sync(); err != nil {
+		f.fs.die(fmt.Errorf("sync directory %s: %w", f.name, err))
+	}
+	return nil
+}
+
 func (fs *walFS) wrap(doing, name string, category vfs.DiskWriteCategory, f vfs.File, err error) (vfs.File, error) {
 	if category != walCategory {
 		return f, err
@@ -61,10 +85,10 @@ func (fs *walFS) wrap(doing, name string, category vfs.DiskWriteCategory, f vfs.
 	return &walFile{File: f, fs: fs, name: name}, nil
 }
 
-// check gives an error of a log file to fail, and to Pebble if that returns.
+// check gives an error of a log file to stop, and to Pebble if that returns.
 func (fs *walFS) check(doing, name string, err error) error {
 	if err != nil {
-		fs.fail(fmt.Errorf("%s log %s: %w", doing, name, err))
+		fs.stop(fmt.Errorf("%s log %s: %w", doing, name, err))
 	}
 	return err
 }
