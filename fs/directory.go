@@ -242,6 +242,7 @@ func (t *tree) Unlink(_ <-chan struct{}, h *fuse.InHeader, name string) fuse.Sta
 	defer cancel()
 	gone := entryKey{parent, name, n.Ino}
 	t.expect(gone)
+	t.bury(n)
 	if err := t.repo.Remove(ctx, n.Ino); err != nil {
 		t.isExpected(gone)
 		return errno(err)

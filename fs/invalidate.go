@@ -109,10 +109,18 @@ func (t *tree) tellKernel(f *file) {
 // invalidate tells the kernel what changed, until the tree's context ends. It is
 // the only goroutine that does, and holds no lock (invariant 6).
 func (t *tree) invalidate(sub *echo.Subscription) {
+	var sweep <-chan time.Time // nil while there is nothing to sweep
 	for {
+		if sweep == nil && t.hasGraves() {
+			sweep = time.After(graveTime)
+		}
 		select {
 		case <-t.ctx.Done():
+			t.emptyGraves(time.Time{})
 			return
+		case now := <-sweep:
+			sweep = nil
+			t.emptyGraves(now)
 		case <-sub.C():
 			for _, e := range sub.Take() {
 				t.tell(e)

@@ -118,7 +118,7 @@ func (m *mounted) runEnv(env []string, name string, args ...string) (stdout, std
 	ctx, cancel := context.WithTimeout(context.Background(), clientTime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Env = append(append(os.Environ(), "M="+m.dir, "LC_ALL=C", dirEnv+"="+m.files), env...)
+	cmd.Env = append(m.env(), env...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err = cmd.Run()
@@ -126,6 +126,12 @@ func (m *mounted) runEnv(env []string, name string, args ...string) (stdout, std
 		m.tb.Fatalf("%s %q took too long", name, args)
 	}
 	return out.String(), errs.String(), err
+}
+
+// env is the environment of clients. The race detector would make each of them
+// wait for a second at its end.
+func (m *mounted) env() []string {
+	return append(os.Environ(), "M="+m.dir, dirEnv+"="+m.files, "LC_ALL=C", "GORACE=atexit_sleep_ms=0")
 }
 
 // sh runs a shell script in the space's directory, which must succeed, and
@@ -210,8 +216,6 @@ func eventually(tb testing.TB, what string, ok func() bool) {
 	}
 }
 
-func isNotFound(err error) bool { return errors.Is(err, echo.ErrNotFound) }
-
 // client is a helper that is told what to do line by line.
 type client struct {
 	m      *mounted
@@ -228,7 +232,7 @@ func (m *mounted) start(name string, args ...string) *client {
 	m.tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), clientTime)
 	c := &client{m: m, cmd: exec.CommandContext(ctx, os.Args[0], args...), cancel: cancel}
-	c.cmd.Env = append(os.Environ(), helperEnv+"="+name, dirEnv+"="+m.files)
+	c.cmd.Env = append(m.env(), helperEnv+"="+name)
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	c.cmd.Stderr = &c.errs
 	out, err := c.cmd.StdoutPipe()

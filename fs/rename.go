@@ -129,6 +129,9 @@ func (r *renaming) moveDir() error {
 
 // move renames a node that keeps its kind.
 func (r *renaming) move() error {
+	if r.replaces() {
+		r.t.bury(r.dst)
+	}
 	r.expectRemoved()
 	n, replaced, err := r.t.repo.Move(r.ctx, r.src.Ino, r.to.parent, r.to.name, r.replaces())
 	if err != nil {

@@ -32,7 +32,6 @@ type tree struct {
 
 	server atomic.Pointer[fuse.Server] // set by Init
 	mount  atomic.Int64                // the id of the mount in /proc/self/mountinfo, 0 while unknown
-	point  atomic.Pointer[string]      // where it is mounted
 
 	mu       sync.Mutex // guards the below
 	files    map[echo.Ino]*file
@@ -41,6 +40,7 @@ type tree struct {
 	sources  *lru[echo.Ino, source]
 	departed *lru[place, departure]
 	own      map[entryKey]time.Time
+	graves   []grave
 }
 
 // maxSources is for how many files it is remembered who wrote them.
@@ -235,7 +235,7 @@ func (t *tree) truncate(ino echo.Ino, in *fuse.SetAttrIn, size uint64) error {
 	if err := t.mayOpen(in.Caller, n, fuse.W_OK); err != nil {
 		return err
 	}
-	h, err := t.openWrite(n, syscall.O_WRONLY, t.proc.author(in.Pid))
+	h, err := t.openToTruncate(n, t.proc.author(in.Pid))
 	if err != nil {
 		return err
 	}
@@ -246,6 +246,16 @@ func (t *tree) truncate(ino echo.Ino, in *fuse.SetAttrIn, size uint64) error {
 	}
 	h.release(ctx)
 	return err
+}
+
+func (t *tree) openToTruncate(n echo.Node, a author) (handle, error) {
+	switch {
+	case n.Kind == echo.KindLocal:
+		return t.openLocal(n, syscall.O_WRONLY, a)
+	case n.Kind.IsFile():
+		return t.openWrite(n, syscall.O_WRONLY, a)
+	}
+	return nil, syscall.EISDIR
 }
 
 // setAttr stores permissions and times. Owner and group cannot be changed, and

@@ -1,0 +1,66 @@
+package fs_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hanwen/go-fuse/v2/posixtest"
+
+	"echofs/fs"
+)
+
+const posixEnv = "FS_TEST_POSIX"
+
+// notPosix are the cases of the suite that fail by design, and why.
+var notPosix = map[string]string{
+	"Link":                "there are no hard links",
+	"LinkUnlinkRename":    "there are no hard links",
+	"Fallocate":           "space is not reserved",
+	"FallocateKeepSize":   "space is not reserved",
+	"XAttr":               "there are no extended attributes",
+	"XAttrLarge":          "there are no extended attributes",
+	"FcntlFlockLocksFile": "fails on every file system of Linux",
+	"Tmpfile":             "a file has a name",
+}
+
+// TestPosix runs go-fuse's suite on local files, which are to be like those of
+// any file system. A process of its own does it, since this one serves the mount.
+func TestPosix(t *testing.T) {
+	m := mount(t, fs.Options{})
+	m.sh("mkdir .posix")
+	out, errs, err := m.runEnv([]string{posixEnv + "=" + filepath.Join(m.files, ".posix")},
+		os.Args[0], "-test.run=^TestPosixClient$", "-test.v")
+	if err != nil {
+		t.Errorf("%v\n%s%s", err, out, errs)
+	}
+	if n := strings.Count(out, "--- PASS: TestPosixClient/"); n < 20 {
+		t.Errorf("only %d cases passed:\n%s", n, out)
+	}
+}
+
+func TestPosixClient(t *testing.T) {
+	dir := os.Getenv(posixEnv)
+	if dir == "" {
+		t.Skip("run by TestPosix")
+	}
+	var names []string
+	for name := range posixtest.All {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		t.Run(name, func(t *testing.T) {
+			if why, ok := notPosix[name]; ok {
+				t.Skip(why)
+			}
+			sub := filepath.Join(dir, name)
+			if err := os.Mkdir(sub, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			posixtest.All[name](t, sub)
+		})
+	}
+}
