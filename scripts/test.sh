@@ -1,0 +1,14 @@
+#!/bin/bash
+# test.sh: all tests, with the race detector.
+#
+# Packages that mount are tested one after the other and last: a mount that
+# hangs then has nobody to take along, and two cores are not fought over.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+mounting='/(fs|cmd/echofs|integration)(/|$)'
+mapfile -t quiet < <(go list ./... | grep -vE "$mounting")
+mapfile -t loud < <(go list ./... | grep -E "$mounting")
+
+go test -race -timeout 8m -p "${P:-2}" "${quiet[@]}"
+go test -race -timeout 12m -p 1 "${loud[@]}"
