@@ -23,9 +23,9 @@ import (
 // the database must open with any part of it, and hold a prefix of the commits
 // that ends no earlier than the last Disk commit.
 func TestPowerCutsKeepAPrefix(t *testing.T) {
-	cuts := 40
-	if testing.Short() {
-		cuts = 8
+	cuts := 12
+	if os.Getenv("ECHOFS_TEST_LONG") != "" {
+		cuts = 500
 	}
 	rng := rand.New(rand.NewPCG(7, 8))
 	fs := vfs.NewCrashableMem()
@@ -184,7 +184,7 @@ func TestKill(t *testing.T) {
 	dir := t.TempDir()
 	total := 0
 	for range 3 {
-		acked := runAndKill(t, dir, 1500)
+		acked := runAndKill(t, dir, 600)
 		db := open(t, dir, pebble.Options{})
 		for _, key := range acked {
 			if value, err := db.Get([]byte(key)); err != nil || len(value) != 5000 {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -69,9 +68,9 @@ func testPowerCut(t *testing.T, s echo.Store) {
 // that keeps a few megabytes in memory writes them out in between.
 const (
 	crashWriters = 4
-	crashRounds  = 150
-	crashPad     = 48 << 10 // bytes
-	crashes      = 5
+	crashRounds  = 100
+	crashPad     = 24 << 10 // bytes
+	crashes      = 3
 )
 
 // testCrashes lets writers run, makes the store crash now and then, and checks
@@ -198,13 +197,10 @@ func recordKey(writer, round int) []byte { return fmt.Appendf(nil, "r%d-%05d", w
 
 // recordValue returns a value of random length that does not compress away.
 func recordValue(writer, round int) []byte {
-	rng := rand.New(rand.NewPCG(uint64(writer), uint64(round)))
-	n := rng.IntN(crashPad)
-	var b strings.Builder
-	for b.Len() < n {
-		fmt.Fprintf(&b, "%016x", rng.Uint64())
-	}
-	return []byte(b.String())
+	rng := rand.NewChaCha8([32]byte{byte(writer), byte(round)})
+	value := make([]byte, rng.Uint64()%crashPad)
+	rng.Read(value)
+	return value
 }
 
 // raise sets v to n unless it is there already.
