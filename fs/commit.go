@@ -3,6 +3,7 @@ package fs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"echofs/echo"
@@ -25,6 +26,9 @@ func (h *writeHandle) commit(ctx context.Context) error {
 		return nil
 	}
 	n, err := h.t.repo.Node(ino)
+	if errors.Is(err, echo.ErrNotFound) || err == nil && n.Name == "" {
+		return h.comeBack(ctx, data, at)
+	}
 	if err != nil {
 		return err
 	}
@@ -78,6 +82,28 @@ func (h *writeHandle) baseFor(n echo.Node) (*echo.Version, string) {
 		return base, ruleHandle
 	}
 	return h.t.bases.base(h.who.last(), n.ID)
+}
+
+// comeBack saves bytes whose file was removed by somebody else while they were
+// written: a delete does not discard what its author had not seen. The file is
+// made again where it was, or beside it if there is another one by now.
+func (h *writeHandle) comeBack(ctx context.Context, data []byte, at uint64) error {
+	was := h.f.last()
+	n, err := h.t.repo.CreateFile(ctx, was.Parent, was.Name, was.Mode)
+	if errors.Is(err, echo.ErrExists) {
+		n, err = h.t.repo.CreateFile(ctx, was.Parent, "removed-"+was.ID.String()+"-"+was.Name, was.Mode)
+	}
+	if err != nil {
+		return fmt.Errorf("make %q again: %w", was.Name, err)
+	}
+	h.f.redirect(n.Ino)
+	out, err := h.t.repo.Save(ctx, echo.Save{Ino: n.Ino, Data: data, Rule: ruleCurrent})
+	if err != nil {
+		return err // it is a draft of the new file then
+	}
+	h.saved(at, &out.Wrote)
+	h.t.bases.wrote(h.who.last(), n.ID, out.Wrote)
+	return nil
 }
 
 // restoreTime sets the time again that a program had set for unsaved bytes, as

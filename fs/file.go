@@ -106,6 +106,13 @@ func (f *file) saveTo() (ino echo.Ino, ok bool) {
 	return f.ino, !f.gone
 }
 
+// redirect makes saves go to another node, since this one is gone.
+func (f *file) redirect(target echo.Ino) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.target = target
+}
+
 // setAttr notes a change of attributes while the file is open.
 func (f *file) setAttr(c echo.AttrChange) {
 	f.mu.Lock()

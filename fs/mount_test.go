@@ -157,6 +157,12 @@ func TestDraft(t *testing.T) {
 	}
 	m.want(`cat a.json`, "{\n")
 	m.want(`rm a.json; ls .echofs/drafts`, "")
+
+	// A program that ignores the error loses nothing.
+	m.sh(`echo '{}' > b.json; echo '{"half":' > b.json`)
+	m.want(`cat b.json .echofs/drafts/b.json`, "{\"half\":\n{\"half\":\n")
+	m.sh(`sh -c 'echo "[1," > b.json; kill -9 $$' || true`)
+	eventually(t, "what a killed program wrote is a draft", func() bool { return m.content("b.json") == "[1,\n" })
 }
 
 func TestHalfWrittenIsNoError(t *testing.T) {

@@ -135,6 +135,52 @@ func (m *mounted) saveElsewhere2(path, content string) {
 	echotest.Exchange(m.tb, m.space, theirs)
 }
 
+// TestRemovedElsewhereWhileWritten removes an object on another device while a
+// program writes it.
+func TestRemovedElsewhereWhileWritten(t *testing.T) {
+	for _, content := range []string{`{"a":2}`, `{"a":`} {
+		m := mount(t, fs.Options{})
+		m.sh(`echo '{"a":1}' > t.json`)
+		m.settle("t.json")
+		bob := echotest.NewVault(t, "bob", echo.Options{})
+		theirs := m.vault.Invite(m.space, bob, roleEditor)
+		c := m.start("hold", "t.json", content)
+		c.expect("open")
+		n, err := bob.Resolve(theirs.Name() + "/t.json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := bob.Remove(t.Context(), n.Ino); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the removal arrives", func() bool {
+			echotest.Exchange(t, m.space, theirs)
+			_, err := m.vault.Lookup(m.space.Ino(), "t.json")
+			return err != nil
+		})
+		c.tell("go")
+		c.cmd.Wait() // invalid content makes it fail
+		m.want(`cat t.json`, content)
+	}
+}
+
+// TestPartialOverwriteKeepsItsBase writes into files without truncating them.
+func TestPartialOverwriteKeepsItsBase(t *testing.T) {
+	for _, c := range []struct{ script, rule string }{
+		{`printf x >> t.md`, "handle"},
+		{`printf x | dd of=t.md conv=notrunc bs=1 seek=2 2>/dev/null`, "handle"},
+		{`printf 'all of it is new' | dd of=t.md conv=notrunc 2>/dev/null`, "session"},
+		{`printf 'new' | dd of=t.md 2>/dev/null`, "session"},
+		{`python3 -c 'f=open("t.md","r+"); f.read(); f.seek(0); f.write("xx"); f.truncate(); f.close()'`, "handle"},
+	} {
+		m := mount(t, fs.Options{})
+		m.sh(`echo content > t.md; cat t.md; ` + c.script)
+		if got := m.node("t.md").Base; got != c.rule {
+			t.Errorf("%s\ngot base rule %q, want %q", c.script, got, c.rule)
+		}
+	}
+}
+
 func TestCloseSettlesSizeAndTime(t *testing.T) {
 	m := mount(t, fs.Options{})
 	m.sh(`echo '{"a":1}' > t.json; printf 0123456789 > p.md`)

@@ -28,7 +28,9 @@ type writeHandle struct {
 	wrote   bool // bytes were written since buf was last emptied
 	changes uint64
 	hasRead bool
-	base    *echo.Version // the version that buf started from; nil where it started empty
+	base    *echo.Version // the version that buf started from; nil where nothing of it is left
+	began   int           // the size that buf started with
+	covered int           // how much from its beginning was written over
 	local   *localHandle  // the file became a local one
 }
 
@@ -45,7 +47,7 @@ func (t *tree) openWrite(n echo.Node, flags uint32, a author) (*writeHandle, err
 			return nil, err
 		}
 		seen := t.bases.seen(n.ID, c)
-		h.buf, h.shared, h.base = c.Data, true, &seen
+		h.buf, h.shared, h.base, h.began = c.Data, true, &seen, len(c.Data)
 		if wantsRead(flags) {
 			t.bases.read(a, n.ID, c.Version, c.Draft)
 		}
@@ -138,7 +140,21 @@ func (h *writeHandle) writeBuffer(tid uint32, data []byte, off int64) error {
 	copy(h.buf[off:], data)
 	h.dirty, h.wrote = true, true
 	h.changes++
+	if off <= int64(h.covered) {
+		h.covered = max(h.covered, int(end))
+	}
+	h.forgetBase(h.began)
 	return nil
+}
+
+// forgetBase notes that bytes from size on went. Where those before it were
+// written over, nothing is left of what the buffer started with; and if it was
+// not read here either, its author was looking at something else. h.mu is held.
+func (h *writeHandle) forgetBase(size int) {
+	if !h.hasRead && h.covered >= min(h.began, size) {
+		h.base = nil
+	}
+	h.began = min(h.began, size)
 }
 
 // grow makes the buffer its own and at least size long; h.mu is held.
@@ -162,9 +178,7 @@ func (h *writeHandle) truncate(size int64) error {
 	if size > maxBuffer {
 		return syscall.EFBIG
 	}
-	if size == 0 && !h.hasRead {
-		h.base = nil // the bytes it started from go, and nobody saw them here
-	}
+	h.forgetBase(int(size))
 	if size == int64(len(h.buf)) {
 		return nil
 	}
