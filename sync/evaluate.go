@@ -204,7 +204,14 @@ func (p *peer) ask(list []message, mine Vector) []message {
 		if free <= 0 {
 			break
 		}
-		if now.Before(p.retry[feed]) || !p.x.claim(p, feed) {
+		if now.Before(p.retry[feed]) {
+			continue
+		}
+		ok, stalled := p.x.claim(p, feed)
+		if stalled {
+			p.retry[feed] = now.Add(retryStalled)
+		}
+		if !ok {
 			continue
 		}
 		free--

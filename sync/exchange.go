@@ -153,15 +153,21 @@ func (x *exchange) local(feed halo.FeedID, next uint64) bool {
 	return x.fetched[feed].Next < next
 }
 
-// claim gives a peer the right to fetch a feed, unless another is at it.
-func (x *exchange) claim(p *peer, feed halo.FeedID) bool {
+// claim gives a peer the right to fetch a feed, unless another is at it. A peer
+// whose own fetch has stalled has lost it.
+func (x *exchange) claim(p *peer, feed halo.FeedID) (ok, stalled bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if f, ok := x.pulls[feed]; ok && time.Since(f.alive) < pullTimeout {
-		return false
+	f, taken := x.pulls[feed]
+	switch {
+	case taken && time.Since(f.alive) < pullTimeout:
+		return false, false
+	case taken && f.peer == p:
+		delete(x.pulls, feed)
+		return false, true
 	}
 	x.pulls[feed] = pull{p, time.Now()}
-	return true
+	return true, false
 }
 
 // progress tells that a fetch goes on; it reports false if it is not p's.

@@ -48,3 +48,27 @@ func (h *Hub) Close() {
 	h.cancel()
 	h.wg.Wait()
 }
+
+// The messages of the exchange, for tests that speak it themselves.
+type (
+	Message     = message
+	Hello       = hello
+	Heads       = heads
+	Credentials = credentials
+	VectorMsg   = vector
+	AckMsg      = ack
+	Want        = want
+	EntriesMsg  = entries
+	Ping        = ping
+	Pong        = pong
+	Bye         = bye
+	Holding     = holding
+)
+
+var (
+	EncodeMessage = encodeMessage
+	DecodeMessage = decodeMessage
+)
+
+// Silence is how long a peer may say nothing.
+const Silence = silence

@@ -30,7 +30,8 @@ const (
 	pingEvery        = 2 * time.Second
 	silence          = 7 * time.Second // without any message: the peer is gone
 	pullTimeout      = 10 * time.Second
-	retryIngest      = time.Second // after an error of our own
+	retryStalled     = 30 * time.Second // with a peer that did not deliver what it told of
+	retryIngest      = time.Second      // after an error of our own
 	ackSpacing       = 10 * time.Millisecond
 	seenEvery        = 30 * time.Second
 )

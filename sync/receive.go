@@ -269,7 +269,7 @@ func (p *peer) fetched(m entries) {
 	p.x.progress(p, m.Feed, true)
 	if len(m.Raw) == 0 {
 		p.mu.Lock()
-		p.retry[m.Feed] = time.Now().Add(retryIngest)
+		p.retry[m.Feed] = time.Now().Add(retryStalled)
 		p.mu.Unlock()
 	}
 }

@@ -275,6 +275,11 @@ func TestTextAndForeignProtocols(t *testing.T) {
 func TestPeerIDsAreUnique(t *testing.T) {
 	url := startServer(t, signal.ServerOptions{})
 	_, _, a := startClient(t, url)
+	for deadline := time.Now().Add(10 * time.Second); health(t, url).Topics == 0; {
+		if time.Now().After(deadline) {
+			t.Fatal("the server does not know of the seat")
+		}
+	}
 	thief := raw(t, url)
 	if err := thief.Write(t.Context(), websocket.MessageBinary, encode(t, sub{Topic: topic, Self: a.Self})); err != nil {
 		t.Fatal(err)
@@ -318,19 +323,23 @@ func TestSlowClientIsDropped(t *testing.T) {
 	}
 }
 
-func clients(tb testing.TB, url string) int {
+// load is what a server says of itself.
+type load struct{ Clients, Topics int }
+
+func health(tb testing.TB, url string) (got load) {
 	tb.Helper()
 	resp, err := http.Get(url + "/health")
 	if err != nil {
 		tb.Fatal(err)
 	}
 	defer resp.Body.Close()
-	var got struct{ Clients int }
 	if err := json.NewDecoder(resp.Body).Decode(&got); err != nil {
 		tb.Fatal(err)
 	}
-	return got.Clients
+	return got
 }
+
+func clients(tb testing.TB, url string) int { return health(tb, url).Clients }
 
 func TestTopicBudget(t *testing.T) {
 	url := startServer(t, signal.ServerOptions{Limits: signal.Limits{TopicRate: 0.001, TopicBurst: 5}})
