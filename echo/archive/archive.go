@@ -27,6 +27,7 @@ type Archive struct {
 
 // Metadata says where an archive comes from.
 type Metadata struct {
+	Version         int    // of the format: Version; Write takes 0 for it too
 	CreatedAt       int64  // milliseconds since 1970
 	OriginalSpaceID string // of the exported space; may be empty
 }

@@ -62,7 +62,7 @@ func TestReadExported(t *testing.T) {
 		if got, want := a.Root.String(), "2zWhpyi1QwFNWEtU8hrv7qnxypUf"; got != want || a.Documents[0].ID != a.Root {
 			t.Errorf("%s: root: got %s, and first is %s, want %s", name, got, a.Documents[0].ID, want)
 		}
-		want := archive.Metadata{CreatedAt: 1795402504110, OriginalSpaceID: "BXI2YEJ7SYR6LUXXYM5PNAH663VEPWHC2"}
+		want := archive.Metadata{Version: 1, CreatedAt: 1795402504110, OriginalSpaceID: "BXI2YEJ7SYR6LUXXYM5PNAH663VEPWHC2"}
 		if a.Metadata != want || len(a.Extra) != 0 {
 			t.Errorf("%s: got %+v and %q, want %+v", name, a.Metadata, a.Extra, want)
 		}
@@ -168,7 +168,7 @@ func meta() file {
 
 func TestReadInAnyOrder(t *testing.T) {
 	want := &archive.Archive{
-		Metadata: archive.Metadata{CreatedAt: 7, OriginalSpaceID: "B"},
+		Metadata: archive.Metadata{Version: 1, CreatedAt: 7, OriginalSpaceID: "B"},
 		Root:     rootID,
 		Documents: []archive.Document{
 			{ID: rootID, Data: []byte("root")}, {ID: otherID, Data: []byte("other")}, {ID: thirdID, Data: []byte{}},
@@ -307,6 +307,7 @@ func TestWriteRefuses(t *testing.T) {
 	for name, a := range map[string]*archive.Archive{
 		"empty":   {},
 		"no root": {Root: rootID, Documents: []archive.Document{{ID: otherID}}},
+		"version": {Root: rootID, Documents: []archive.Document{{ID: rootID}}, Metadata: archive.Metadata{Version: 2}},
 		"twice":   {Root: rootID, Documents: []archive.Document{{ID: rootID}, {ID: otherID}, {ID: otherID}}},
 	} {
 		var b bytes.Buffer

@@ -168,7 +168,7 @@ func (rd *reader) readMetadata(r io.Reader) error {
 	}
 	rd.metadata = true
 	rd.archive.Root = root
-	rd.archive.Metadata = Metadata{CreatedAt: m.CreatedAt, OriginalSpaceID: m.OriginalSpaceID}
+	rd.archive.Metadata = Metadata{Version: m.Version, CreatedAt: m.CreatedAt, OriginalSpaceID: m.OriginalSpaceID}
 	return nil
 }
 

@@ -29,6 +29,10 @@ func write(w io.Writer, a *Archive) error {
 	if err != nil {
 		return err
 	}
+	data, err := encodeMetadata(a) // before anything is written
+	if err != nil {
+		return err
+	}
 	t := tar.NewWriter(w)
 	created := time.UnixMilli(a.Metadata.CreatedAt)
 	if err := writeDocument(t, a.Documents[root], created); err != nil {
@@ -41,10 +45,6 @@ func write(w io.Writer, a *Archive) error {
 		if err := writeDocument(t, d, created); err != nil {
 			return err
 		}
-	}
-	data, err := encodeMetadata(a)
-	if err != nil {
-		return err
 	}
 	if err := writeFile(t, metadataName, data, created); err != nil {
 		return err
@@ -73,6 +73,9 @@ func findRoot(a *Archive) (int, error) {
 }
 
 func encodeMetadata(a *Archive) ([]byte, error) {
+	if v := a.Metadata.Version; v != 0 && v != Version {
+		return nil, fmt.Errorf("%w: version %d, known is %d", ErrFormat, v, Version)
+	}
 	m := metadata{Version: Version, CreatedAt: a.Metadata.CreatedAt, OriginalSpaceID: a.Metadata.OriginalSpaceID}
 	m.Echo.CurrentRootURL = a.Root.URL()
 	var b bytes.Buffer
