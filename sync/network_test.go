@@ -1,6 +1,7 @@
 package sync_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -175,4 +176,81 @@ func TestSignalServerRestarts(t *testing.T) {
 	a.Write([]byte("x"))
 	await(t, b, "entry", has(b, a.Own(), 1))
 	t.Logf("entry after the server's restart: %v", time.Since(start))
+}
+
+// A device that died without a word and is back is connected at once: its new
+// program announces itself, whichever of the two has to offer.
+func TestReconnectWithoutGoodbye(t *testing.T) {
+	url, _ := startSignal(t, "")
+	opts := echosync.Options{Signal: []string{url}}
+	seen := make(map[bool]bool)
+	for len(seen) < 2 {
+		s := shared(t, "ada", "ben")
+		a, b := s[0], s[1]
+		da, db := a.Vault().DeviceID(), b.Vault().DeviceID()
+		offers := bytes.Compare(da[:], db[:]) < 0
+		if seen[offers] {
+			continue
+		}
+		seen[offers] = true
+		na, stopA := startNetwork(t, a.Vault(), opts)
+		_, stopB := startNetwork(t, b.Vault(), opts)
+		waitFor(t, "the first connection", func() bool { return na.Connected(a.ID()) == 1 })
+		first := na.Peers()[0].Since
+		// A second program with the same vault: to ada it is ben, started anew,
+		// while the old connection still seems to be alive.
+		start := time.Now()
+		_, stopAgain := startNetwork(t, b.Vault(), opts)
+		waitFor(t, "the second connection", func() bool {
+			p := na.Peers()
+			return len(p) == 1 && p[0].Since != first
+		})
+		took := time.Since(start)
+		t.Logf("ada offers: %v; replaced after %v", offers, took)
+		if took > 5*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		stopAgain()
+		stopB()
+		stopA()
+	}
+}
+
+func TestSpaceJoinedWhileRunning(t *testing.T) {
+	url, _ := startSignal(t, "")
+	opts := echosync.Options{Signal: []string{url}}
+	ada, ben := newVault(t, "ada"), newVault(t, "ben")
+	startNetwork(t, ada, opts)
+	nb, _ := startNetwork(t, ben, opts)
+	for range 3 {
+		a, err := ada.CreateSpace("notes")
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.Write([]byte("x"))
+		b := admit(t, ada, a.ID(), ben)
+		await(t, b, "entry of a new space", has(b, a.Own(), 1))
+	}
+	if n := len(nb.Peers()); n != 3 {
+		t.Errorf("%d connections, want one for each space", n)
+	}
+}
+
+func TestThreeNetworksAndTwoServers(t *testing.T) {
+	one, _ := startSignal(t, "")
+	two, _ := startSignal(t, "")
+	s := shared(t, "ada", "ben", "cy")
+	urls := [][]string{{one}, {one, two}, {two}}
+	var nets []*echosync.Network
+	for i, space := range s {
+		n, _ := startNetwork(t, space.Vault(), echosync.Options{Signal: urls[i]})
+		nets = append(nets, n)
+	}
+	s[0].Write([]byte("from ada"))
+	await(t, s[2], "ada's entry at cy, through ben", has(s[2], s[0].Own(), 1))
+	// Once they share a server, they meet.
+	nets[0].AddSignal(two)
+	waitFor(t, "the full mesh", func() bool {
+		return nets[0].Connected(s[0].ID()) == 2 && nets[2].Connected(s[0].ID()) == 2
+	})
 }

@@ -263,11 +263,12 @@ func (s *swarm) consider(c *contact) {
 	at := c.where
 	if !s.offers(c.device) {
 		if c.link != nil {
-			return // the other doubts it, too, or will notice
+			c.doubted = false // once is enough: if it is dead, that will show
+		} else {
+			c.failures++
+			c.after = time.Now().Add(backoff(10*retryFirst, retryMost, c.failures))
+			s.later(c, time.Until(c.after))
 		}
-		c.failures++
-		c.after = time.Now().Add(backoff(10*retryFirst, retryMost, c.failures))
-		s.later(c, time.Until(c.after))
 		s.spawnLocked(func() { at.meeting.announce(at.seat, &at.peer) })
 		return
 	}
