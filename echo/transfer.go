@@ -331,7 +331,7 @@ func (s *Space) buildArchive(ctx context.Context) (*archive.Archive, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &archive.Archive{Root: root, Metadata: archive.Metadata{Version: 1, CreatedAt: t.now.UnixMilli(), OriginalSpaceID: s.PublicID()}}
+	a := &archive.Archive{Root: root, Metadata: archive.Metadata{CreatedAt: t.now.UnixMilli(), OriginalSpaceID: s.PublicID()}}
 	prefix := key(tableDoc, s.id)
 	var ids []doc.DocumentID
 	err = scanPrefix(t, prefix, func(k, _ []byte) bool {
