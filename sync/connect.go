@@ -210,7 +210,13 @@ func (s *swarm) converse(dialing context.Context, conn *rtc.Conn, at address, in
 		link = p
 		s.linked(p, conn)
 	})
-	if link != nil && !s.unlinked(link) {
+	if link == nil {
+		return err // who it was is not proved: it counts against nobody
+	}
+	if errors.Is(err, ErrPeerFault) {
+		s.n.punish(device, err)
+	}
+	if !s.unlinked(link) {
 		return fmt.Errorf("%w: %w", ErrReplaced, err)
 	}
 	return err

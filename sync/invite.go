@@ -154,7 +154,7 @@ func (inv *Invitation) open(ctx context.Context) error {
 		return err
 	}
 	inv.ctx, inv.cancel = context.WithCancelCause(ctx)
-	stop := context.AfterFunc(online, func() { inv.cancel(ErrOffline) })
+	stop := context.AfterFunc(online.ctx, func() { inv.cancel(ErrOffline) })
 	inv.become(halo.HostOpen, nil)
 	topic := signal.Topic(inv.invite.Topic())
 	for _, url := range inv.opts.Signal {
@@ -162,13 +162,18 @@ func (inv *Invitation) open(ctx context.Context) error {
 			c.Join(topic, inv.meeting)
 		}
 	}
-	go func() {
+	begun := inv.n.spawn(online, func() {
 		defer stop()
 		inv.watch()
 		for _, c := range inv.n.clientList() {
 			c.Leave(topic)
 		}
-	}()
+	})
+	if !begun {
+		stop()
+		inv.cancel(ErrOffline)
+		return ErrOffline
+	}
 	return nil
 }
 

@@ -93,7 +93,7 @@ func (g *guest) run(ctx context.Context) (Space, error) {
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	defer context.AfterFunc(online, func() { stop(ErrOffline) })()
+	defer context.AfterFunc(online.ctx, func() { stop(ErrOffline) })()
 	leave := g.enter()
 	defer leave()
 	g.tell(halo.GuestConnecting)

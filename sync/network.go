@@ -209,9 +209,9 @@ func (n *Network) setOnline(o *online) {
 	n.changed = make(chan struct{})
 }
 
-// whenOnline waits for Run to be online and returns a context that ends when it
-// is no more. It fails with ErrOffline where that is what is wanted.
-func (n *Network) whenOnline(ctx context.Context) (context.Context, error) {
+// whenOnline waits for Run to be online. It fails with ErrOffline where the
+// network was told to be offline.
+func (n *Network) whenOnline(ctx context.Context) (*online, error) {
 	for {
 		n.mu.Lock()
 		o, offline, changed := n.online, n.offline, n.changed
@@ -220,7 +220,7 @@ func (n *Network) whenOnline(ctx context.Context) (context.Context, error) {
 			return nil, ErrOffline
 		}
 		if o != nil {
-			return o.ctx, nil
+			return o, nil
 		}
 		select {
 		case <-changed:
@@ -228,6 +228,17 @@ func (n *Network) whenOnline(ctx context.Context) (context.Context, error) {
 			return nil, fmt.Errorf("network does not run: %w", ctx.Err())
 		}
 	}
+}
+
+// spawn runs f as a part of o, unless o has ended.
+func (n *Network) spawn(o *online, f func()) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.online != o {
+		return false
+	}
+	o.wg.Go(f)
+	return true
 }
 
 func (n *Network) isOffline() bool {

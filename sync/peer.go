@@ -21,6 +21,7 @@ import (
 //	apply        ingests what is in the inbox
 //	speak        calls evaluate after every change and sends what it says
 //	serve        answers wants on the bulk lane
+//	watch        ends the session when nothing is heard any more
 //
 // All end when the session ends, by whatever cause.
 type peer struct {
@@ -190,6 +191,7 @@ func (p *peer) run(ctx context.Context) error {
 	wg.Go(func() { cancel(p.apply(ctx)) })
 	wg.Go(func() { cancel(p.speak(ctx)) })
 	wg.Go(func() { cancel(p.serve(ctx)) })
+	wg.Go(func() { cancel(p.watch(ctx)) })
 	<-ctx.Done()
 	cause := context.Cause(ctx)
 	p.part(cause, heard)
@@ -319,14 +321,28 @@ func (p *peer) beat(seen *time.Time) error {
 	p.pingedAt = now
 	n := p.pinged
 	p.mu.Unlock()
-	if now.Sub(heard) > silence {
-		return fmt.Errorf("nothing for %v: %w", now.Sub(heard).Round(time.Second), ErrSilent)
-	}
 	if now.Sub(*seen) > seenEvery {
 		p.x.space.Seen(p.remote.Device, heard)
 		*seen = now
 	}
 	return sendMessage(p.session, ping{N: n})
+}
+
+// watch is apart from speak, which may be waiting for a peer that does not read
+// any more.
+func (p *peer) watch(ctx context.Context) error {
+	tick := time.NewTicker(silence / 7)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		if quiet := time.Since(p.lastHeard()); quiet > silence {
+			return fmt.Errorf("nothing for %v: %w", quiet.Round(time.Second), ErrSilent)
+		}
+	}
 }
 
 // serve answers wants, a message of each in turn.

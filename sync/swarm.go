@@ -294,9 +294,6 @@ func (s *swarm) later(c *contact, wait time.Duration) {
 
 // dialed takes note that an attempt to connect, or the link it made, has ended.
 func (s *swarm) dialed(device halo.DeviceID, err error) {
-	if errors.Is(err, ErrPeerFault) {
-		s.n.punish(device, err)
-	}
 	s.logger.Debug("not connected", "device", device.Short(), "err", err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
