@@ -65,8 +65,9 @@ type sessionViews struct {
 // new one, which is the same object. Processes are told apart by number and
 // start time.
 type bases struct {
-	alive func(processID) bool // whether a process still runs
-	start func(pid int) uint64 // the start of a process, 0 if unknown
+	alive     func(processID) bool      // whether a process still runs
+	start     func(pid int) uint64      // the start of a process, 0 if unknown
+	ancestors func(process) []processID // those that still run, the parent first
 
 	mu        sync.Mutex // guards the below
 	seq       uint64
@@ -78,7 +79,7 @@ type bases struct {
 
 func newBases(p procfs) *bases {
 	return &bases{
-		alive: p.alive,
+		alive: p.alive, ancestors: p.ancestors,
 		start: func(pid int) uint64 {
 			proc, _ := p.stat(pid)
 			return proc.id.start
@@ -206,42 +207,44 @@ func (b *bases) seen(id doc.ObjectID, c echo.Content) echo.Version {
 // base returns the version that an author was looking at and the rule that
 // found it; nil with ruleCurrent where nothing is known.
 func (b *bases) base(a author, id doc.ObjectID) (*echo.Version, string) {
-	leader := b.leaderStart(a)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	l, rule, ok := b.find(a, leader, id)
+	l, ok := b.ofProcess(a.id, id)
+	rule := ruleProcess
+	if !ok && a.known() {
+		l, rule, ok = b.ofRelatives(a, id)
+	}
+	if !ok {
+		rule = ruleServed
+		b.mu.Lock()
+		l, ok = b.served.get(id)
+		b.mu.Unlock()
+	}
 	if !ok {
 		return nil, ruleCurrent
 	}
 	return &l.version, rule
 }
 
-// find applies rule 3; b.mu is held.
-func (b *bases) find(a author, leader uint64, id doc.ObjectID) (looked, string, bool) {
-	if a.known() {
-		if l, ok := b.ofProcess(a.id, id); ok {
-			return l, ruleProcess, true
-		}
-		best, rule := looked{}, ""
-		if a.session != 0 {
-			if l, ok := b.session(a.session, leader).get(id); ok {
-				best, rule = l, ruleSession
-			}
-		}
-		for _, ancestor := range a.ancestors {
-			if l, ok := b.ofProcess(ancestor, id); ok && l.seq > best.seq {
-				best, rule = l, ruleAncestor
-			}
-		}
-		if rule != "" {
-			return best, rule, true
+// ofRelatives returns the later of what the session and what the ancestors of a
+// process were looking at.
+func (b *bases) ofRelatives(a author, id doc.ObjectID) (best looked, rule string, ok bool) {
+	leader, ancestors := b.leaderStart(a), b.ancestors(a.process)
+	if a.session != 0 {
+		b.mu.Lock()
+		best, ok = b.session(a.session, leader).get(id)
+		b.mu.Unlock()
+		rule = ruleSession
+	}
+	for _, ancestor := range ancestors {
+		if l, found := b.ofProcess(ancestor, id); found && l.seq > best.seq {
+			best, rule, ok = l, ruleAncestor, true
 		}
 	}
-	l, ok := b.served.get(id)
-	return l, ruleServed, ok
+	return best, rule, ok
 }
 
 func (b *bases) ofProcess(p processID, id doc.ObjectID) (looked, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	v, ok := b.processes.get(p)
 	if !ok {
 		return looked{}, false

@@ -48,15 +48,21 @@
 // A rename of a file onto an object leaves the object's inode at that name,
 // while the kernel moves the other one there. Until it was told, requests for
 // the inode that is gone are answered ESTALE, on which the kernel looks the path
-// up again by itself.
+// up again by itself. Local files that were replaced are served for a moment
+// longer.
+//
+// Entries that appear or go make no events for programs that watch a directory,
+// and changes none for those that watch a file, unless the kernel sees somebody
+// touch them; that is left to a process that does not serve the mount.
 //
 // # Locks
 //
 // In the order in which they are taken: writeHandle.commitMu, file.mu,
-// writeHandle.mu. The mutexes of the tables (tree.mu, bases.mu, control.mu,
-// dirtySet.mu) are leaves: nothing is called under them. Calls to the
-// repository are made under commitMu at most, and notifications to the kernel
-// under none, since they can wait for requests that need a lock.
+// writeHandle.mu. The mutexes of tables (of tree, bases, authors, control,
+// dirtySet, writerOf) are leaves: nothing is called under them. What changes the
+// repository is called under commitMu at most; under file.mu content may be read.
+// The kernel is notified under no lock, since that can wait for requests that
+// need one.
 //
 // # Limits against POSIX
 //

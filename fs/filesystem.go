@@ -78,7 +78,7 @@ func (fsys *FileSystem) Mount(dir string) error {
 		return err
 	}
 	t := fsys.tree
-	dir, err := prepareMountpoint(dir, t.proc, t.log)
+	dir, err := prepareMountpoint(dir, t.proc.procfs, t.log)
 	if err != nil {
 		return err
 	}

@@ -2,10 +2,12 @@ package fs
 
 import (
 	"bytes"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // processID names a process for as long as the machine runs: numbers are used
@@ -26,7 +28,6 @@ type process struct {
 // kernel itself, or a process of another pid namespace.
 type author struct {
 	process
-	ancestors []processID // the parent first
 }
 
 func (a author) known() bool { return a.id.pid != 0 }
@@ -40,14 +41,47 @@ type procfs struct {
 	root string // "/proc"
 }
 
+// authors finds out who makes requests. What it found it believes for a moment,
+// since a program that opens many files would otherwise be looked up for each.
+type authors struct {
+	procfs
+
+	mu    sync.Mutex // guards the below
+	known *lru[uint32, sighting]
+}
+
+type sighting struct {
+	author
+	when time.Time
+}
+
+const (
+	sightingTime = 250 * time.Millisecond // numbers of threads are not used again so soon
+	maxSightings = 256
+)
+
+func newAuthors(p procfs) *authors {
+	return &authors{procfs: p, known: newLRU[uint32, sighting](maxSightings)}
+}
+
 // author returns who makes a request with a thread id. It is to be asked while
 // the request is served, since the thread may be gone afterwards.
-func (p procfs) author(tid uint32) author {
-	proc, ok := p.process(tid)
+func (s *authors) author(tid uint32) author {
+	now := time.Now()
+	s.mu.Lock()
+	seen, ok := s.known.get(tid)
+	s.mu.Unlock()
+	if ok && now.Sub(seen.when) < sightingTime {
+		return seen.author
+	}
+	proc, ok := s.process(tid)
 	if !ok {
 		return author{}
 	}
-	return author{proc, p.ancestors(proc)}
+	s.mu.Lock()
+	s.known.put(tid, sighting{author{proc}, now})
+	s.mu.Unlock()
+	return author{proc}
 }
 
 // process returns the process that a thread belongs to.
@@ -62,8 +96,9 @@ func (p procfs) process(tid uint32) (process, bool) {
 // group returns the thread group of a thread, or its own number where that
 // cannot be read.
 func (p procfs) group(tid int) int {
-	b, err := os.ReadFile(p.path(tid, "status"))
-	if err != nil {
+	var buf [2048]byte // the line is the fourth
+	b, ok := p.read(tid, "status", buf[:])
+	if !ok {
 		return tid
 	}
 	for line := range bytes.Lines(b) {
@@ -84,8 +119,9 @@ const (
 )
 
 func (p procfs) stat(pid int) (process, bool) {
-	b, err := os.ReadFile(p.path(pid, "stat"))
-	if err != nil {
+	var buf [1024]byte // a name of 64 bytes and fifty numbers at most
+	b, ok := p.read(pid, "stat", buf[:])
+	if !ok {
 		return process{}, false
 	}
 	end := bytes.LastIndexByte(b, ')') // the name may hold anything
@@ -126,6 +162,21 @@ func (p procfs) alive(id processID) bool {
 	return ok && proc.id == id
 }
 
+// read reads the beginning of a file into buf, without what package os does for
+// files that can block.
+func (p procfs) read(pid int, name string, buf []byte) ([]byte, bool) {
+	fd, err := unix.Open(p.path(pid, name), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, false
+	}
+	defer unix.Close(fd)
+	n, err := unix.Read(fd, buf)
+	if err != nil || n <= 0 {
+		return nil, false
+	}
+	return buf[:n], true
+}
+
 func (p procfs) path(pid int, name string) string {
-	return filepath.Join(p.root, strconv.Itoa(pid), name)
+	return p.root + "/" + strconv.Itoa(pid) + "/" + name
 }

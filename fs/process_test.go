@@ -56,15 +56,15 @@ func TestAuthor(t *testing.T) {
 	f.add(100, 100, 1, 100, 10)
 	f.add(200, 200, 100, 100, 20)
 	f.add(201, 200, 100, 100, 25) // a thread of 200
-	a := f.author(201)
+	a := newAuthors(f.procfs).author(201)
 	if want := (processID{200, 20}); a.id != want || a.session != 100 {
 		t.Errorf("got %v in session %d, want %v in 100", a.id, a.session, want)
 	}
-	if want := []processID{{100, 10}}; !slices.Equal(a.ancestors, want) {
-		t.Errorf("got ancestors %v, want %v", a.ancestors, want)
+	if got, want := f.ancestors(a.process), []processID{{100, 10}}; !slices.Equal(got, want) {
+		t.Errorf("got ancestors %v, want %v", got, want)
 	}
 	for _, tid := range []uint32{0, 999} {
-		if f.author(tid).known() {
+		if newAuthors(f.procfs).author(tid).known() {
 			t.Errorf("thread %d is known", tid)
 		}
 	}
@@ -77,7 +77,8 @@ func TestAncestorsStopAtAReusedNumber(t *testing.T) {
 	f := newFakeProc(t)
 	f.add(100, 100, 1, 100, 99) // younger than its child
 	f.add(200, 200, 100, 100, 20)
-	if got := f.author(200).ancestors; len(got) != 0 {
+	p, ok := f.process(200)
+	if got := f.ancestors(p); !ok || len(got) != 0 {
 		t.Errorf("got ancestors %v", got)
 	}
 }

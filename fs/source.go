@@ -40,7 +40,7 @@ type writerOf struct {
 
 // writing returns the author of a write by a thread. The pages of a mapping are
 // written by nobody known: they are the opener's.
-func (w *writerOf) writing(p procfs, tid uint32) author {
+func (w *writerOf) writing(p *authors, tid uint32) author {
 	w.mu.Lock()
 	known := tid == 0 || tid == w.tid
 	w.mu.Unlock()

@@ -23,7 +23,7 @@ type tree struct {
 	opts    Options
 	log     *slog.Logger
 	owner   owner
-	proc    procfs
+	proc    *authors
 	bases   *bases
 	local   localDir
 	control *control
@@ -52,7 +52,7 @@ const maxDeparted = 1024
 func newTree(ctx context.Context, repo *echo.Repo, opts Options, proc procfs) *tree {
 	t := &tree{
 		RawFileSystem: fuse.NewDefaultRawFileSystem(),
-		repo:          repo, opts: opts, log: opts.Logger, proc: proc,
+		repo:          repo, opts: opts, log: opts.Logger, proc: newAuthors(proc),
 		owner: owner{uid: uint32(syscall.Geteuid()), gid: uint32(syscall.Getegid()), private: opts.AllowOther},
 		bases: newBases(proc), local: localDir{opts.LocalDir}, dirty: newDirtySet(), ctx: ctx,
 		files: make(map[echo.Ino]*file), handles: make(map[uint64]handle),
