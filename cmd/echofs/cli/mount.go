@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"echofs/cmd/echofs/control"
 	"echofs/cmd/echofs/vault"
@@ -177,6 +178,7 @@ func (a *app) daemonVoice(dir *vault.Dir, f *mountFlags) (*slog.Logger, *readine
 	if f.readyFD == 0 {
 		return a.logger(), &readiness{}, nil
 	}
+	unix.CloseOnExec(f.readyFD) // not for the engine's workers
 	ready := &readiness{pipe: os.NewFile(uintptr(f.readyFD), "ready")}
 	file, err := dir.OpenLog()
 	if err != nil {
