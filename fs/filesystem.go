@@ -74,10 +74,10 @@ func (fsys *FileSystem) Mount(dir string) error {
 	if fsys.dir != "" {
 		return fmt.Errorf("%s: %w", fsys.dir, ErrMounted)
 	}
-	if err := checkFUSE(); err != nil {
+	t := fsys.tree
+	if err := t.opts.checkFUSE(); err != nil {
 		return err
 	}
-	t := fsys.tree
 	dir, err := prepareMountpoint(dir, t.proc.procfs, t.log)
 	if err != nil {
 		return err

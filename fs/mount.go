@@ -50,15 +50,36 @@ func findFusermount() (string, error) {
 }
 
 // checkFUSE says what is missing before anything is tried.
-func checkFUSE() error {
+func (o Options) checkFUSE() error {
 	if _, err := os.Stat(fuseDevice); err != nil {
 		return fmt.Errorf("%w: %w; load the kernel module fuse, or give the container the device", ErrNoFUSE, err)
 	}
 	if os.Geteuid() == 0 {
 		return nil
 	}
-	_, err := findFusermount()
-	return err
+	if err := unix.Access(fuseDevice, unix.R_OK|unix.W_OK); err != nil {
+		return fmt.Errorf("%w: %s: %w; its permissions should be 0666", ErrNoFUSE, fuseDevice, err)
+	}
+	if _, err := findFusermount(); err != nil {
+		return err
+	}
+	if conf, _ := os.ReadFile(fuseConf); o.AllowOther && !allowsOther(string(conf)) {
+		return fmt.Errorf("let other users in: %w: %s has no line user_allow_other", ErrNoFUSE, fuseConf)
+	}
+	return nil
+}
+
+// fuseConf says what users may do who are not root.
+const fuseConf = "/etc/fuse.conf"
+
+func allowsOther(conf string) bool {
+	for line := range strings.Lines(conf) {
+		line, _, _ = strings.Cut(line, "#")
+		if strings.TrimSpace(line) == "user_allow_other" {
+			return true
+		}
+	}
+	return false
 }
 
 // prepareMountpoint returns the absolute path of a directory that can be

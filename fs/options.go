@@ -11,8 +11,9 @@ import (
 // Options are what a FileSystem is made of.
 type Options struct {
 	// LocalDir is the directory of the content of local files, one plain file
-	// named by its inode number for each. It is made if it is missing, belongs to
-	// one vault, and is cleared of what no node refers to. Required.
+	// named by its inode number for each. It belongs to one vault: all of its file
+	// systems have the same. New makes it if it is missing and clears it of what no
+	// node refers to. Required.
 	LocalDir string
 
 	// AllowOther lets other users in, as far as the permissions of files do; the

@@ -174,6 +174,7 @@ func (r *renaming) backUp() error {
 			return err
 		}
 	}
+	r.t.changed(n.Ino)
 	r.t.depart(r.from, r.src.ID)
 	if r.src.Stage != echo.Fresh {
 		r.t.setSource(n.Ino, source{copyOf: &r.src.Version})
