@@ -14,7 +14,7 @@ func TestBulkOverWebRTC(t *testing.T) {
 	url, _ := startSignal(t, "")
 	s := shared(t, "ada", "ben")
 	a, b := s[0], s[1]
-	const size, count = 64 << 10, 256
+	const size, count = 64 << 10, 64
 	for range count {
 		a.Write(bytes.Repeat([]byte("x"), size))
 	}

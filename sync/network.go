@@ -323,6 +323,7 @@ func (n *Network) swarmList() (list []*swarm) {
 type PeerInfo struct {
 	Device        halo.DeviceID
 	Identity      halo.IdentityID
+	Name          string // of the member or device, if the repository knows one
 	Space         halo.SpaceID
 	SpaceName     string
 	Path          string        // "lan", "direct" or "relay"

@@ -371,6 +371,11 @@ func (s *swarm) unlinked(p *peer) bool {
 	return true
 }
 
+// namer is a Space that knows names for people.
+type namer interface {
+	PeerName(halo.IdentityID, halo.DeviceID) string
+}
+
 // peers returns the devices that are connected.
 func (s *swarm) peers() (list []PeerInfo) {
 	mine, _ := s.x.held()
@@ -382,6 +387,9 @@ func (s *swarm) peers() (list []PeerInfo) {
 		}
 		info := c.link.info(mine)
 		info.Space, info.SpaceName, info.Path = s.space.ID(), s.space.Name(), string(c.conn.Path())
+		if names, ok := s.space.(namer); ok {
+			info.Name = names.PeerName(info.Identity, info.Device)
+		}
 		list = append(list, info)
 	}
 	return list

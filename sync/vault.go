@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -76,6 +77,19 @@ func (s vaultSpace) Vector() (Vector, error) {
 // SetAck implements Space.
 func (s vaultSpace) SetAck(ctx context.Context, device halo.DeviceID, v Vector) error {
 	return s.Space.SetAck(ctx, device, echo.Vector(v))
+}
+
+// PeerName implements namer: the name of the member, else that of its device.
+func (s vaultSpace) PeerName(_ halo.IdentityID, device halo.DeviceID) string {
+	id := device.String()
+	for _, m := range s.MemberList() {
+		for _, d := range m.Devices {
+			if d.ID == id {
+				return cmp.Or(m.Name, d.Name)
+			}
+		}
+	}
+	return device.Short()
 }
 
 // vaultChanges makes Changes of an echo.Subscription.

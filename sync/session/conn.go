@@ -12,8 +12,6 @@ var (
 	ErrFrame = errors.New("bad session frame")
 	// ErrTooLarge: a message beyond the limit, in either direction.
 	ErrTooLarge = errors.New("message too large")
-	// ErrClosed: the session or its connection was closed at this end.
-	ErrClosed = errors.New("session closed")
 )
 
 // Channel is an ordered, reliable channel of messages of at most MaxFrame bytes.
