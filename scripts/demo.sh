@@ -12,7 +12,13 @@ mkdir -m 700 "$HOME"
 unset ECHOFS_HOME XDG_DATA_HOME XDG_CONFIG_HOME
 jobs=()
 
-step() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+step() {
+	if [ -t 1 ]; then
+		printf '\n\033[1m%s\033[0m\n' "$*"
+	else
+		printf '\n%s\n' "$*"
+	fi
+}
 run() { printf '  $ %s\n' "$*"; }
 ada() { "$echofs" --home "$room/ada.vault" "$@"; }
 bob() { "$echofs" --home "$room/bob.vault" "$@"; }
