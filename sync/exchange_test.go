@@ -228,14 +228,14 @@ func TestLargeHistoryAndLargeEntries(t *testing.T) {
 	for range 10 {
 		a.Write(big)
 	}
-	for i := range 20000 {
+	for i := range 5000 {
 		a.Write(fmt.Appendf(nil, "entry number %d", i))
 	}
 	m := newMesh(t, a, b)
 	m.link(a, b)
-	await(t, b, "history", has(b, a.Own(), 20010))
+	await(t, b, "history", has(b, a.Own(), 5010))
 	a.Write(big)
-	await(t, b, "fresh large entry", has(b, a.Own(), 20011))
+	await(t, b, "fresh large entry", has(b, a.Own(), 5011))
 }
 
 func TestReconnectGoesOn(t *testing.T) {
