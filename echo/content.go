@@ -232,7 +232,7 @@ func (o ownFields) edits(id doc.ObjectID, base ownFields) ([]doc.Edit, error) {
 	case o.typ == "":
 		remove(keyType)
 	default:
-		put(keyType, doc.NewMap(doc.Field{Key: keyRef, Value: doc.NewString(o.typ)}))
+		put(keyType, newType(o.typ))
 	}
 	if !sameEnds(o, base) {
 		if o.source == nil {
@@ -240,7 +240,7 @@ func (o ownFields) edits(id doc.ObjectID, base ownFields) ([]doc.Edit, error) {
 			remove(keySource)
 			remove(keyTarget)
 		} else {
-			put(keyKind, doc.NewString(kindRelation))
+			put(keyKind, doc.NewText(kindRelation))
 			put(keySource, model.Adopt(o.source, nil))
 			put(keyTarget, model.Adopt(o.target, nil))
 		}

@@ -20,7 +20,7 @@ func TestReferencesAreShownAsPaths(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	canonical := fmt.Sprintf("{\"who\":{\"/\":\"echo:///%s\"}}\n", target.ID)
+	canonical := fmt.Sprintf("{\"who\":{\"/\":\"dxn:echo:@:%s\"}}\n", target.ID)
 	if got := show(t, w.ada, "notes/tasks/t.json"); got != canonical {
 		t.Errorf("in the document: %s, want %s", got, canonical)
 	}
@@ -44,7 +44,7 @@ func TestReferencesAreShownAsPaths(t *testing.T) {
 	}
 	// A buffer from before all that is saved: the link is the same object's.
 	write(t, w.ada, "notes/t.json", `{ "who": {"/": "people/lovelace.json"}, "x": 1 }`)
-	canonical = fmt.Sprintf("{\"who\":{\"/\":\"echo:///%s\"},\"x\":1}\n", target.ID)
+	canonical = fmt.Sprintf("{\"who\":{\"/\":\"dxn:echo:@:%s\"},\"x\":1}\n", target.ID)
 	if got := show(t, w.ada, "notes/t.json"); got != canonical {
 		t.Errorf("after the save of an old buffer: %s, want %s", got, canonical)
 	}

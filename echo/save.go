@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"echofs/echo/doc"
+	"echofs/echo/model"
 )
 
 // Save is one save of one file.
@@ -127,8 +128,8 @@ func (t *txn) indexNew(id doc.ObjectID, structure *doc.Value) error {
 
 func withEnds(structure *doc.Value, own ownFields) *doc.Value {
 	system := structure.Get(keySystem)
-	system.Fields = append(system.Fields, doc.Field{Key: keyKind, Value: doc.NewString(kindRelation)},
-		doc.Field{Key: keySource, Value: own.source}, doc.Field{Key: keyTarget, Value: own.target})
+	system.Fields = append(system.Fields, doc.Field{Key: keyKind, Value: doc.NewText(kindRelation)},
+		doc.Field{Key: keySource, Value: model.Adopt(own.source, nil)}, doc.Field{Key: keyTarget, Value: model.Adopt(own.target, nil)})
 	return structure
 }
 

@@ -2,7 +2,6 @@ package echo
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"math"
@@ -300,10 +299,7 @@ func (t *txn) promoteParent(id doc.ObjectID) error {
 
 // newDocument makes a document of one object.
 func (t *txn) newDocument(id doc.ObjectID, structure *doc.Value, text layout) error {
-	d := &document{}
-	if _, err := rand.Read(d.id[:]); err != nil {
-		return fmt.Errorf("new document id: %w", err)
-	}
+	d := &document{id: randomDocument()}
 	edits := newDocument(t.s.spaceKey(), id, structure)
 	var known texts
 	if text != nil {

@@ -92,7 +92,13 @@ var localRefs = []string{"dxn:echo:@:", "echo:///"}
 
 // newRef returns a reference to an object of the same space.
 func newRef(id doc.ObjectID) *doc.Value {
-	return doc.NewMap(doc.Field{Key: keyRef, Value: doc.NewString(localRefs[0] + id.String())})
+	return doc.NewMap(doc.Field{Key: keyRef, Value: doc.NewText(localRefs[0] + id.String())})
+}
+
+// newType returns the reference to a type. References are texts: other ECHO
+// software takes nothing else for a reference.
+func newType(dxn string) *doc.Value {
+	return doc.NewMap(doc.Field{Key: keyRef, Value: doc.NewText(dxn)})
 }
 
 // parseRef reads a reference within the space.
@@ -111,7 +117,7 @@ func newStructure(s shape, createdAt int64) *doc.Value {
 	system := doc.NewMap()
 	if s.Type != "" {
 		system.Fields = append(system.Fields, doc.Field{Key: keyType,
-			Value: doc.NewMap(doc.Field{Key: keyRef, Value: doc.NewString(s.Type)})})
+			Value: newType(s.Type)})
 	}
 	if !s.Parent.IsZero() {
 		system.Fields = append(system.Fields, doc.Field{Key: keyParent, Value: newRef(s.Parent)})

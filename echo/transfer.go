@@ -120,8 +120,12 @@ func (r *Repo) loadForeign(ctx context.Context, data []byte) (loadedDoc, error) 
 	return l, err
 }
 
+// randomDocument returns the id of a new document: a random UUID, since other
+// ECHO software accepts only UUIDs.
 func randomDocument() (id doc.DocumentID) {
 	_, _ = rand.Read(id[:]) // never fails (crypto/rand)
+	id[6] = id[6]&0x0f | 0x40
+	id[8] = id[8]&0x3f | 0x80
 	return id
 }
 

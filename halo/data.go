@@ -35,7 +35,9 @@ type Data struct {
 	Imports []Import   `cbor:"4,keyasint,omitempty"` // before Changes
 }
 
-// ImportedDocumentID returns the id of an imported document.
+// ImportedDocumentID returns the id of an imported document: 16 bytes of the
+// hash in the form of a name-based UUID, since other ECHO software accepts only
+// UUIDs as document ids.
 func ImportedDocumentID(nonce [16]byte, changes [][]byte) [16]byte {
 	parts := [][]byte{nonce[:]}
 	for _, c := range changes {
@@ -43,7 +45,10 @@ func ImportedDocumentID(nonce [16]byte, changes [][]byte) [16]byte {
 		parts = append(parts, sum[:])
 	}
 	sum := hashOf("import", parts...)
-	return [16]byte(sum[:16])
+	id := [16]byte(sum[:16])
+	id[6] = id[6]&0x0f | 0x50 // version
+	id[8] = id[8]&0x3f | 0x80 // variant
+	return id
 }
 
 // NewImport returns the import of a document's changes. nonce must be random.

@@ -22,8 +22,10 @@ const (
 
 // Adopt returns the value to create for a value that Parse returned: prose,
 // a string with white space, becomes a Text, a token stays a String, and so
-// does what is longer than MaxText or is a reference (the value of a map's
-// single key "/"). A schema, which may be nil, can say otherwise.
+// does what is longer than MaxText. A reference (the value of a map's single key
+// "/") becomes a Text, since other ECHO software takes nothing else for one, and
+// is replaced as one value all the same. A schema, which may be nil, can say
+// otherwise.
 func Adopt(v *doc.Value, schema *Schema) *doc.Value {
 	k := keeper{prints: newPrints()}
 	return k.adopt(nil, v, schema)
@@ -38,13 +40,13 @@ type keeper struct {
 	foreign bool // as DiffOptions.ForeignTexts
 }
 
-var oneValue = &Schema{Merge: MergeValue}
+var reference = &Schema{Merge: mergeReference}
 
-// fieldSchema returns what is known of a field of a map: a reference is one
-// value.
+// fieldSchema returns what is known of a field of a map: whether it is a
+// reference.
 func fieldSchema(m *doc.Value, key string, s *Schema) *Schema {
 	if key == linkKey && len(m.Fields) == 1 {
-		return oneValue
+		return reference
 	}
 	return s.field(key)
 }
@@ -118,7 +120,7 @@ func (k keeper) adoptString(base *doc.Value, next string, s *Schema) *doc.Value 
 // permits: it has or had white space.
 func (k keeper) isText(base *doc.Value, next string, s *Schema) bool {
 	switch s.mode() {
-	case MergeText:
+	case MergeText, mergeReference:
 		return true
 	case MergeValue:
 		return false
@@ -132,7 +134,7 @@ func (k keeper) isText(base *doc.Value, next string, s *Schema) bool {
 // splices reports whether the change of the Text base to next is made of
 // splices.
 func (k keeper) splices(base *doc.Value, next string, s *Schema) bool {
-	if base.Kind != doc.Text || !k.isText(base, next, s) {
+	if base.Kind != doc.Text || s.mode() == mergeReference || !k.isText(base, next, s) {
 		return false
 	}
 	return len(next) <= MaxText || len(base.Str) > MaxText && utf8.RuneCountInString(next) <= MaxForeignText

@@ -75,7 +75,7 @@ func TestDiff(t *testing.T) {
 		{"token becomes prose", `{"s":"todo"}`, `{"s":"to do"}`, `put /s text"to do"`},
 		{"prose", `{"s":"buy milk"}`, `{"s":"buy oat milk"}`, `splice /s 4 -0 +"oat "`},
 		{"prose becomes one word", `{"s":"buy milk"}`, `{"s":"milk"}`, `splice /s 0 -4 +""`},
-		{"reference", `{"r":{"/":"a b"}}`, `{"r":{"/":"a c"}}`, `put /r/~1 "a c"`},
+		{"reference", `{"r":{"/":"a b"}}`, `{"r":{"/":"a c"}}`, `put /r/~1 text"a c"`},
 		{"list append", `{"l":[1,2]}`, `{"l":[1,2,3]}`, `insert /l/2 3`},
 		{"list front", `{"l":[1,2]}`, `{"l":[0,1,2]}`, `insert /l/0 0`},
 		{"list delete", `{"l":["a","b","c"]}`, `{"l":["a","c"]}`, `delete /l/1`},
@@ -179,7 +179,7 @@ func TestDiffMovedIsNotRenamed(t *testing.T) {
 func TestDiffCreates(t *testing.T) {
 	next := mustParse(t, `{"title":"a b","tags":["x","y z"],"ref":{"/":"a b.json"},"n":1}`)
 	got := describe(model.Diff(nil, next, model.DiffOptions{Prefix: doc.Keys("objects", "x", "data")}))
-	want := `put /objects/x/data {title:text"a b" tags:["x" text"y z"] ref:{/:"a b.json"} n:1}`
+	want := `put /objects/x/data {title:text"a b" tags:["x" text"y z"] ref:{/:text"a b.json"} n:1}`
 	if got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

@@ -15,6 +15,16 @@ type Ref struct {
 // String returns the reference as a URI of the present generation.
 func (r Ref) String() string { return "echo://" + r.Space + "/" + r.Object.String() }
 
+// DXN returns the reference as a DXN, the form that readers of every generation
+// take: dxn:echo:@:ID or dxn:echo:SPACE:ID.
+func (r Ref) DXN() string {
+	space := r.Space
+	if space == "" {
+		space = "@"
+	}
+	return "dxn:echo:" + space + ":" + r.Object.String()
+}
+
 // refForms are the generations of references: a prefix, what separates the
 // space from the object, and how the space of the reference is named.
 var refForms = []struct{ prefix, separator, local string }{
@@ -123,9 +133,10 @@ func ShowRefs(v *doc.Value, show func(Ref) (path string, ok bool)) *doc.Value {
 // A path the author was shown stands for the reference it was shown for, even
 // if the file has another path by now, and is written back in the generation
 // that has. Any other path is looked up; an object that base has a reference
-// to gets one of the same generation, others one of the present generation.
-// What lookup does not know stays as it is. So does a reference that is not
-// written as a path.
+// to gets one of the same generation, others a DXN, which readers of every
+// generation take. What lookup does not know stays as it is. A reference that
+// is written out instead of as a path becomes a DXN too, unless base has it
+// there already.
 func ResolveRefs(v, base, shown *doc.Value, lookup func(path string) (Ref, bool)) *doc.Value {
 	known := newKnownRefs(base, shown)
 	return mapMaps(v, nil, func(v *doc.Value, path doc.Path) *doc.Value {
@@ -136,8 +147,8 @@ func ResolveRefs(v, base, shown *doc.Value, lookup func(path string) (Ref, bool)
 		if ref := known.shown(path, text); ref != nil {
 			return ref
 		}
-		if _, ok := ParseRef(text); ok {
-			return v
+		if ref, ok := ParseRef(text); ok {
+			return known.keep(path, ref)
 		}
 		if ref, ok := lookup(text); ok {
 			return known.spell(path, ref)
@@ -223,7 +234,17 @@ func (k *knownRefs) spell(path doc.Path, ref Ref) *doc.Value {
 	if v := k.byRef[ref]; v != nil {
 		return v
 	}
-	return newLink(ref.String())
+	return newLink(ref.DXN())
+}
+
+// keep writes a reference that its author wrote out: as the base writes it, if
+// it stood there before.
+func (k *knownRefs) keep(path doc.Path, ref Ref) *doc.Value {
+	pointer := path.Pointer()
+	if was, ok := k.pointed[pointer]; ok && was == ref {
+		return k.place[pointer]
+	}
+	return newLink(ref.DXN())
 }
 
 // mapMaps returns v with each map replaced by what fn returns for it; where fn

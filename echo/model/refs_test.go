@@ -93,11 +93,13 @@ func TestResolveRefs(t *testing.T) {
 	dir := directory{adaID: "ada.json", bobID: "../bob.json", "01JABCDEFGHJKMNPQRSTVWXYZ2": "eve.json"}
 	shown := model.ShowRefs(base, dir.show)
 	tests := []struct{ name, text, want string }{
-		{"new", `{"a":{"/":"eve.json"}}`, `{"a":{"/":"echo:///01JABCDEFGHJKMNPQRSTVWXYZ2"}}`},
+		{"new", `{"a":{"/":"eve.json"}}`, `{"a":{"/":"dxn:echo:@:01JABCDEFGHJKMNPQRSTVWXYZ2"}}`},
 		{"the generation of the object's other reference", `{"a":{"/":"../bob.json"}}`, `{"a":{"/":"dxn:echo:@:` + bobID + `"}}`},
 		{"moved in a list", `{"old":[1,{"/":"../bob.json"}]}`, `{"old":[1,{"/":"dxn:echo:@:` + bobID + `"}]}`},
 		{"oldest", `{"oldest":{"/":"../bob.json"}}`, `{"oldest":{"objectId":"` + bobID + `","protocol":"x"}}`},
 		{"oldest points elsewhere", `{"oldest":{"/":"ada.json"}}`, `{"oldest":{"/":"echo:///` + adaID + `"}}`},
+		{"written out, and there already", `{"new":{"/":"dxn:echo:@:` + adaID + `"}}`, `{"new":{"/":"echo:///` + adaID + `"}}`},
+		{"written out, and new", `{"a":{"/":"echo:///` + bobID + `"}}`, `{"a":{"/":"dxn:echo:@:` + bobID + `"}}`},
 		{"nobody knows", `{"a":{"/":"nobody.json"}}`, `{"a":{"/":"nobody.json"}}`},
 		{"a reference as it is", `{"a":{"/":"dxn:echo:@:` + adaID + `"}}`, `{"a":{"/":"dxn:echo:@:` + adaID + `"}}`},
 		{"no reference", `{"a":{"/":"eve.json","b":1}}`, `{"a":{"/":"eve.json","b":1}}`},
@@ -108,7 +110,7 @@ func TestResolveRefs(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", tt.name, canonical(got), tt.want)
 		}
 	}
-	if got := model.ResolveRefs(shown, nil, nil, dir.lookup).At("new", "/").Text(); got != "echo:///"+adaID {
+	if got := model.ResolveRefs(shown, nil, nil, dir.lookup).At("new", "/").Text(); got != "dxn:echo:@:"+adaID {
 		t.Errorf("without a base: got %s", got)
 	}
 }

@@ -15,6 +15,10 @@ const (
 	MergeText                     // a string by character, always
 	MergeValue                    // as one value, always: the last writer wins
 	MergeCounter                  // a number by adding up the differences
+
+	// mergeReference is a reference: one value, but written as a Text, since
+	// other ECHO software takes only those for references.
+	mergeReference
 )
 
 // MergeKeyword is the keyword of a JSON schema that names a merge mode:
