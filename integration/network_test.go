@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -28,6 +29,9 @@ type hub struct {
 	count int
 }
 
+// hubs counts the networks that were made.
+var hubs atomic.Int32
+
 // newHub makes a network that no other process sees. The test is skipped where
 // that is not allowed.
 func newHub(tb testing.TB) *hub {
@@ -37,7 +41,7 @@ func newHub(tb testing.TB) *hub {
 			tb.Skipf("no network of our own: there is no %s", p)
 		}
 	}
-	h := &hub{tb: tb, name: fmt.Sprintf("efs%d", os.Getpid())}
+	h := &hub{tb: tb, name: fmt.Sprintf("ef%d%c", os.Getpid(), 'a'+rune(hubs.Add(1)-1)%26)}
 	if r := do(tb, patience, os.Environ(), "ip", "netns", "add", h.name); r.code != 0 {
 		tb.Skipf("no network of our own: %s", r)
 	}
