@@ -105,6 +105,36 @@ func (t *txn) compact(d *document) error {
 	return nil
 }
 
+// Compact stores each document of the space as one chunk.
+func (s *Space) Compact(ctx context.Context) error {
+	prefix := key(tableDoc, s.id)
+	var ids []doc.DocumentID
+	err := scanPrefix(s.repo.store, prefix, func(k, _ []byte) bool {
+		ids = append(ids, doc.DocumentID(k[len(prefix):]))
+		return true
+	})
+	if err != nil {
+		return fmt.Errorf("compact: %w", err)
+	}
+	for _, id := range ids {
+		err := s.update(ctx, func(t *txn) error {
+			d, err := t.document(id)
+			if err != nil || d.row.Chunks <= 1 {
+				return err
+			}
+			if err := t.compact(d); err != nil {
+				return err
+			}
+			t.putRow(key(tableDoc, t.s.id, d.id), &d.row)
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("compact document %s: %w", id, err)
+		}
+	}
+	return nil
+}
+
 // branches lists the actors of this device in the document, and one that has
 // made no change yet: a save against an old version cannot continue an actor
 // whose last change that version does not have.

@@ -27,6 +27,11 @@ import (
 // stays in the feed, so that the chain goes on, and is never applied. One that
 // lacks something waits. One that the engine does not survive is quarantined.
 
+// ErrCopied tells that others have entries of this device's own feed which it
+// does not have: the vault was restored from a backup or copied, and wrote on
+// from there. No peer is to blame.
+var ErrCopied = errors.New("this vault is an old copy of itself: others have newer entries of its own feed")
+
 // errGap tells that entries do not continue what is held.
 var errGap = errors.New("entries do not continue the feed")
 
@@ -83,7 +88,7 @@ func (t *txn) ingest(feed halo.FeedID, from uint64, entries []*halo.Entry) (uint
 	}
 	entries = entries[skip:]
 	if feed == t.s.own.id {
-		return 0, fmt.Errorf("own feed %s has entries this device did not write: the vault was copied or restored: %w", feed.Short(), ErrPeerFault)
+		return 0, fmt.Errorf("feed %s: %w", feed.Short(), ErrCopied)
 	}
 	author, err := authorOf(row, entries[0])
 	if err != nil {

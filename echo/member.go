@@ -253,21 +253,28 @@ func (r *Repo) Join(ctx context.Context, a Admission) (*Space, error) {
 	return s, s.publishProfile(ctx)
 }
 
-// labelName is what sealed names are sealed for.
-const labelName = "name"
+// What sealed names are sealed for.
+const (
+	labelName   = "name"
+	labelDevice = "device"
+)
 
-// publishProfile tells the members this identity's name, if it has one.
+// publishProfile tells the members the names of this identity and device, if
+// it has one.
 func (s *Space) publishProfile(ctx context.Context) error {
-	name := s.repo.opts.IdentityName
 	k := s.currentKey()
-	if name == "" || k.IsZero() {
+	if s.repo.opts.IdentityName == "" || k.IsZero() {
 		return nil
 	}
-	sealed, err := k.SealLabel(s.id, labelName, name)
-	if err != nil {
+	var p halo.Profile
+	var err error
+	if p.Name, err = k.SealLabel(s.id, labelName, s.repo.opts.IdentityName); err != nil {
 		return fmt.Errorf("publish profile: %w", err)
 	}
-	err = s.update(ctx, func(t *txn) error { return t.issue(&halo.Profile{Name: sealed}) })
+	if p.Device, err = k.SealLabel(s.id, labelDevice, s.repo.opts.DeviceName); err != nil {
+		return fmt.Errorf("publish profile: %w", err)
+	}
+	err = s.update(ctx, func(t *txn) error { return t.issue(&p) })
 	return wrapf(err, "publish profile")
 }
 
@@ -325,9 +332,35 @@ func (s *Space) MemberList() []Member {
 	return out
 }
 
+// deviceName returns the name a device shows in the space, or a short id.
 func (s *Space) deviceName(id halo.DeviceID) string {
 	if id == s.repo.me.device && s.repo.opts.DeviceName != "" {
 		return s.repo.opts.DeviceName
 	}
+	s.keysMu.RLock()
+	defer s.keysMu.RUnlock()
+	if name, ok := s.devices[id]; ok {
+		return name
+	}
 	return id.Short()
+}
+
+// readDeviceNames returns the names that devices show in the space, by their
+// newest profile.
+func (s *Space) readDeviceNames(keys map[halo.EpochID]halo.EpochKey) map[halo.DeviceID]string {
+	out := map[halo.DeviceID]string{}
+	for _, c := range s.graph.All() {
+		p, ok := c.Payload.(*halo.Profile)
+		if !ok || len(p.Device) == 0 || c.Device.IsZero() || !s.graph.Granted(c.ID) {
+			continue
+		}
+		epoch, err := halo.LabelEpoch(p.Device)
+		if err != nil {
+			continue
+		}
+		if name, err := keys[epoch].OpenLabel(s.id, labelDevice, p.Device); err == nil && name != "" {
+			out[c.Device] = name
+		}
+	}
+	return out
 }

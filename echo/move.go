@@ -10,7 +10,8 @@ import (
 
 // Move renames a node, which keeps its kind. Objects go to names that are not
 // local (names.IsLocal is false and the parent is no KindLocalDir), local nodes
-// to names that are local or into a KindLocalDir. An existing local file (or
+// to names that are local or into a KindLocalDir; a KindLocal file also to any
+// other name, where it stays what it is (see Attach). An existing local file (or
 // empty directory of the same sort) at the new place is replaced if replace is
 // set, and its number returned so that its content can be dropped; anything
 // else there is ErrExists. ErrCrossSpace, ErrLoop, ErrReadOnly, ErrNotEmpty,
@@ -22,7 +23,7 @@ func (r *Repo) Move(ctx context.Context, ino, parent Ino, name string, replace b
 		if replaced, err = t.makeRoom(row, parent, name, replace); err != nil {
 			return err
 		}
-		if row.Kind.IsLocal() != isLocalPlace(dir, name) {
+		if fits := row.Kind == KindLocal || row.Kind.IsLocal() == isLocalPlace(dir, name); !fits {
 			return fmt.Errorf("%w: %q is no name for a file of kind %s", ErrInvalidName, name, row.Kind)
 		}
 		if row.Kind.IsDir() {

@@ -44,9 +44,10 @@ type Space struct {
 
 	ackMu sync.Mutex // held while an acknowledgement is read and written
 
-	keysMu sync.RWMutex // guards the below
-	keys   map[halo.EpochID]halo.EpochKey
-	epoch  halo.EpochKey // the current one; zero while it is not known here
+	keysMu  sync.RWMutex // guards the below
+	keys    map[halo.EpochID]halo.EpochKey
+	epoch   halo.EpochKey            // the current one; zero while it is not known here
+	devices map[halo.DeviceID]string // names
 }
 
 // ownFeed is this device's feed in the space.
@@ -73,6 +74,18 @@ func (s *Space) Name() string { return *s.name.Load() }
 // Ino returns the number of the space's root folder.
 func (s *Space) Ino() Ino { return s.ino }
 
+// NodeByID returns the node of an object of the space.
+func (s *Space) NodeByID(id doc.ObjectID) (Node, error) {
+	obj, err := getObject(s.repo.store, s.id, id)
+	if err == nil && obj.Ino == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return Node{}, fmt.Errorf("object %s: %w", id, err)
+	}
+	return s.repo.Node(obj.Ino)
+}
+
 // State returns the members and keys by the credentials known now.
 func (s *Space) State() *halo.State { return s.graph.State() }
 
@@ -95,7 +108,8 @@ func (r *Repo) openSpace(_ context.Context, id SpaceID) (*Space, error) {
 		return nil, wrapf(orNotFound(ok, err), "space row")
 	}
 	s.ino = s.row.Ino
-	s.name.Store(&s.row.Name)
+	name := s.row.Name // the row is changed in place
+	s.name.Store(&name)
 	if err := s.loadCredentials(); err != nil {
 		return nil, err
 	}
@@ -197,8 +211,9 @@ func (s *Space) refresh() {
 		}
 	}
 	current, ok := state.CurrentEpoch()
+	devices := s.readDeviceNames(all)
 	s.keysMu.Lock()
-	s.keys = all
+	s.keys, s.devices = all, devices
 	s.epoch = halo.EpochKey{}
 	if ok {
 		s.epoch = all[current.ID]

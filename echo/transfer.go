@@ -301,7 +301,7 @@ func derivedLabel(id doc.ObjectID, s shape) string {
 // Export writes the space as an ECHO space archive: all documents, deleted
 // objects included, without keys and members.
 func (s *Space) Export(ctx context.Context, w io.Writer) error {
-	if err := s.settleAll(ctx); err != nil {
+	if err := s.SettleAll(ctx); err != nil {
 		return fmt.Errorf("export space: %w", err)
 	}
 	a, err := s.buildArchive(ctx)
@@ -311,8 +311,8 @@ func (s *Space) Export(ctx context.Context, w io.Writer) error {
 	return wrapf(err, "export space")
 }
 
-// settleAll makes all new objects documents now.
-func (s *Space) settleAll(ctx context.Context) error {
+// SettleAll makes all new objects of the space replicate now.
+func (s *Space) SettleAll(ctx context.Context) error {
 	var inos []Ino
 	err := scanPrefix(s.repo.store, key(tableObject, s.id), func(_, v []byte) bool {
 		var row objectRow

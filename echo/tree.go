@@ -52,6 +52,9 @@ func getObject(r reader, space halo.SpaceID, id doc.ObjectID) (*objectRow, error
 
 func lookupName(r reader, parent Ino, name string) (Ino, error) {
 	b, err := r.Get(key(tableName, parent, name))
+	if isNotFound(err) {
+		return 0, ErrNotFound // the store names the key, which is of no use to people
+	}
 	if err != nil {
 		return 0, err
 	}

@@ -109,6 +109,7 @@ type RootRotate struct {
 type Profile struct {
 	Name   []byte `cbor:"1,keyasint"`           // sealed display name
 	Avatar []byte `cbor:"2,keyasint,omitempty"` // sealed reference
+	Device []byte `cbor:"3,keyasint,omitempty"` // sealed name of the issuing device
 }
 
 // History says what a new member can read of the time before it joined.

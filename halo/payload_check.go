@@ -72,7 +72,7 @@ func (p *IDCheckpoint) check() error {
 func (p *RootRotate) check() error { return RootPublic{p.RootSign, p.RootKEM}.Check() }
 
 func (p *Profile) check() error {
-	return checkAll(checkSealed("name", p.Name), checkSealed("avatar", p.Avatar))
+	return checkAll(checkSealed("name", p.Name), checkSealed("avatar", p.Avatar), checkSealed("device", p.Device))
 }
 
 func (p *SpaceGenesis) check() error {
