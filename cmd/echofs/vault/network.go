@@ -20,7 +20,7 @@ func (v *Vault) openNetwork(context.Context) error {
 	if v.opts.Offline {
 		return nil
 	}
-	n, err := echosync.New(repoBridge{v.repo}, echosync.Options{Signal: v.config.Signal, ICE: v.config.ICE,
+	n, err := echosync.New(echosync.Vault(v.repo), echosync.Options{Signal: v.config.Signal, ICE: v.config.ICE,
 		NoLAN: v.config.NoLAN, Logger: v.log})
 	if err != nil {
 		return control.WithHint(err, "correct the addresses in "+v.dir.file(configName))
