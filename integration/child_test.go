@@ -166,3 +166,11 @@ func tail(name string, n int64) string {
 	b, _ := io.ReadAll(f)
 	return string(b)
 }
+
+// want returns an error unless a child ended with an exit status.
+func want(r result, code int) error {
+	if r.code != code {
+		return fmt.Errorf("want exit status %d, got %s", code, r)
+	}
+	return nil
+}

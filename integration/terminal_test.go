@@ -90,14 +90,21 @@ func (x *terminal) ex(command, see string) {
 	}
 }
 
-// overwrite changes a buffer of vim, and saves it although vim warns that the
-// file was changed by somebody else.
+// overwrite changes a buffer of vim, and saves it although vim may warn that the
+// file has changed.
 func (x *terminal) overwrite(change string) {
 	x.v.tb.Helper()
 	x.ex(change, "")
-	x.ex("w!", "(y/n)?")
-	x.keys("y", "Enter")
-	x.see("written")
+	x.ex("w!", "")
+	eventually(x.v.tb, "vim saves", patience, func() error {
+		switch s := x.screen(); {
+		case strings.Contains(s, "written"):
+			return nil
+		case strings.Contains(s, "(y/n)?"):
+			x.keys("y", "Enter")
+		}
+		return fmt.Errorf("the screen shows\n%s", strings.TrimSpace(x.screen()))
+	})
 }
 
 // step is what somebody does in a terminal: keys, and what must be seen then.
