@@ -167,6 +167,12 @@ func (t *txn) edit(d *document, base doc.Heads, edits []doc.Edit, texts texts) (
 	if err != nil || res.Change.Hash.IsZero() {
 		return res, err
 	}
+	return res, t.record(d, res, texts)
+}
+
+// record makes a change that the engine made for this device part of the
+// document, the entry and the tree.
+func (t *txn) record(d *document, res doc.Result, texts texts) error {
 	for len(d.row.Branches) <= res.Branch {
 		d.row.Branches = append(d.row.Branches, branchRow{})
 	}
@@ -174,12 +180,12 @@ func (t *txn) edit(d *document, base doc.Heads, edits []doc.Edit, texts texts) (
 	b.Last, b.Seq = res.Change.Hash, b.Seq+1
 	info, err := guard.Check(res.Change.Bytes, guard.Rules{Actor: t.s.actor(d.id, res.Branch)})
 	if err != nil {
-		return doc.Result{}, fmt.Errorf("own change: %w", err)
+		return fmt.Errorf("own change: %w", err)
 	}
 	t.addChange(d, res.Change, info, changeRow{Feed: t.s.own.id, Entry: t.s.nextEntry()})
 	t.changes = append(t.changes, halo.Change{Doc: d.id, Bytes: res.Change.Bytes, Branch: uint64(res.Branch)})
 	t.putDocument(d, res.Heads)
-	return res, t.absorb(d, res.Value, t.ownOrigin(), res.Change.Hash, texts, nil)
+	return t.absorb(d, res.Value, t.ownOrigin(), res.Change.Hash, texts, nil)
 }
 
 // origin is where changes come from.

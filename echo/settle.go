@@ -5,9 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"echofs/echo/doc"
+	"echofs/halo"
 )
 
 // What waits for its time is in the table of due things, so that it is done
@@ -18,8 +22,9 @@ const (
 	farFuture = math.MaxInt64 // ms: everything is due
 
 	// settleBatch is how many objects settle in one entry, and settleBytes how
-	// many bytes of changes; both stay below the limits of an entry.
-	settleBatch = 200
+	// many bytes of changes; both stay below the limits of an entry, and keep
+	// the space's lock for no more than some ten milliseconds.
+	settleBatch = 64
 	settleBytes = 512 << 10
 )
 
@@ -137,7 +142,9 @@ func (r *Repo) settleSome(ctx context.Context, batch []dueThing, now int64) (int
 		n++
 	}
 	done := 0
+	ready := s.prepareAll(ctx, batch[:n])
 	err := s.update(ctx, func(t *txn) error {
+		t.prepared = ready
 		for _, d := range batch[:n] {
 			if err := t.settle(d, now); err != nil {
 				return err
@@ -244,22 +251,29 @@ func (t *txn) promote(ino Ino) error {
 	if err != nil {
 		return err
 	}
-	s := readShape(stored)
-	s.Parent, s.Label = obj.Parent, obj.Label
-	structure := newStructure(s, row.ModTime/int64(time.Millisecond))
-	if own, _ := splitView(viewOf(row.Kind, stored)); own.source != nil {
-		structure = withEnds(structure, own)
-	}
+	structure := settledStructure(row, obj, stored)
 	t.delete(key(tableValue, t.s.id, row.ID)) // the document says it from now on
 	modified := row.ModTime
 	text, err := currentTextOf(t, row)
 	if err != nil {
 		return err
 	}
-	if err := t.newDocument(row.ID, structure, text); err != nil {
+	if err := t.newDocument(row.ID, structure, text, t.prepared[ino]); err != nil {
 		return err
 	}
 	return t.keepTime(ino, modified)
+}
+
+// settledStructure is what the document of a new object begins with: what was
+// saved, at the place and under the name the object has now.
+func settledStructure(row *nodeRow, obj *objectRow, stored *doc.Value) *doc.Value {
+	s := readShape(stored)
+	s.Parent, s.Label = obj.Parent, obj.Label
+	structure := newStructure(s, row.ModTime/int64(time.Millisecond))
+	if own, _ := splitView(viewOf(row.Kind, stored)); own.source != nil {
+		structure = withEnds(structure, own)
+	}
+	return structure
 }
 
 // currentTextOf returns a layout that is the file's text as it is.
@@ -297,19 +311,98 @@ func (t *txn) promoteParent(id doc.ObjectID) error {
 	return t.promote(parent.Ino)
 }
 
-// newDocument makes a document of one object.
-func (t *txn) newDocument(id doc.ObjectID, structure *doc.Value, text layout) error {
-	d := &document{id: randomDocument()}
-	edits := newDocument(t.s.spaceKey(), id, structure)
+// newDocument makes a document of one object. ready is what prepare made of it,
+// or nil; it is not used if something changed since.
+func (t *txn) newDocument(id doc.ObjectID, structure *doc.Value, text layout, ready *preparation) error {
+	if err := t.openFeed(); err != nil {
+		return err
+	}
+	if ready == nil || ready.feed != t.s.own.id || !ready.structure.Equal(structure) {
+		var err error
+		if ready, err = t.s.makeDocument(t.ctx, id, structure, t.now); err != nil {
+			return fmt.Errorf("new document: %w", err)
+		}
+	}
 	var known texts
 	if text != nil {
 		known = texts{id: text}
 	}
-	res, err := t.edit(d, nil, edits, known)
-	if err == nil && res.Change.Hash.IsZero() {
+	return wrapf(t.record(&document{id: ready.doc}, ready.result, known), "new document")
+}
+
+// preparation is a new object's document as the engine made it before the
+// space's lock was taken.
+type preparation struct {
+	feed      halo.FeedID
+	doc       doc.DocumentID
+	structure *doc.Value
+	result    doc.Result
+}
+
+// makeDocument lets the engine make a document. The space's own feed is open;
+// its id does not change any more.
+func (s *Space) makeDocument(ctx context.Context, id doc.ObjectID, structure *doc.Value, now time.Time) (*preparation, error) {
+	p := &preparation{feed: s.own.id, doc: randomDocument(), structure: structure}
+	var err error
+	p.result, err = s.repo.engine.Edit(ctx, doc.Source{ID: p.doc, Load: noChunks}, doc.EditRequest{
+		Branches: []doc.Branch{{Actor: s.actor(p.doc, 0)}}, Time: now.Unix(),
+		Edits: newDocument(s.spaceKey(), id, structure)})
+	if err == nil && p.result.Change.Hash.IsZero() {
 		err = errors.New("the engine made no change of a new document")
 	}
-	return wrapf(err, "new document")
+	return p, err
+}
+
+// prepareWorkers is how many documents are made at the same time: one for each
+// worker that the engine has by default.
+const prepareWorkers = 2
+
+// prepareAll makes the documents of new objects without the space's lock, so
+// that saves do not wait for the engine. What cannot be made is left out; the
+// transaction tries again and says why.
+func (s *Space) prepareAll(ctx context.Context, batch []dueThing) map[Ino]*preparation {
+	s.mu.Lock()
+	open := s.own.pos.Next > 0
+	s.mu.Unlock()
+	if !open || len(batch) == 1 {
+		return nil
+	}
+	var mu sync.Mutex // guards out
+	out := make(map[Ino]*preparation, len(batch))
+	var g errgroup.Group
+	g.SetLimit(prepareWorkers)
+	for _, d := range batch {
+		g.Go(func() error {
+			if p := s.prepare(ctx, d); p != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				out[d.ino] = p
+			}
+			return nil
+		})
+	}
+	_ = g.Wait()
+	return out
+}
+
+func (s *Space) prepare(ctx context.Context, d dueThing) *preparation {
+	row, err := getNode(s.repo.store, d.ino)
+	if err != nil || d.what != dueSettle || row.Stage != Nascent || row.Hidden {
+		return nil
+	}
+	obj, err := getObject(s.repo.store, s.id, row.ID)
+	if err != nil {
+		return nil
+	}
+	stored, err := getValue(s.repo.store, s.id, row.ID)
+	if err != nil {
+		return nil
+	}
+	p, err := s.makeDocument(ctx, row.ID, settledStructure(row, obj, stored), s.repo.now())
+	if err != nil {
+		return nil
+	}
+	return p
 }
 
 // Settle makes a new object replicate now instead of after the delay. It does

@@ -305,7 +305,7 @@ func (s *Space) introduce(ctx context.Context, name string) error {
 	err := s.update(ctx, func(t *txn) error {
 		structure := newStructure(shape{Type: TypeProperties,
 			Data: doc.NewMap(doc.Field{Key: keyName, Value: doc.NewText(name)})}, t.now.UnixMilli())
-		return t.newDocument(s.repo.newObjectID(), structure, nil)
+		return t.newDocument(s.repo.newObjectID(), structure, nil, nil)
 	})
 	if err != nil {
 		return fmt.Errorf("write properties: %w", err)
