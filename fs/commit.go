@@ -75,6 +75,9 @@ func (h *writeHandle) saved(at uint64, wrote *echo.Version) {
 
 // baseFor returns the version that the author of the buffer was looking at.
 func (h *writeHandle) baseFor(n echo.Node) (*echo.Version, string) {
+	if n.Stage == echo.Fresh {
+		return nil, ruleCurrent // there is nothing to compare with
+	}
 	h.mu.Lock()
 	base := h.base
 	h.mu.Unlock()
