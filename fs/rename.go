@@ -19,7 +19,8 @@ import (
 // What a rename is follows from what is renamed and where to:
 //
 //	local file    -> local name                 a rename
-//	local file    -> name where no file is      the file becomes an object
+//	local file    -> name where no file is      the file becomes an object, or
+//	                                            stays local if it is no text
 //	any file      -> name of an object          a save of that object
 //	object        -> new name                   a rename, one mutation
 //	object        -> local name                 a backup: its content becomes a
@@ -265,7 +266,7 @@ func (r *renaming) saveOver() error {
 // stays local.
 func (r *renaming) attach() error {
 	if r.replaces() {
-		return r.keepLocal() // the file that is there is local too
+		return r.move() // the file that is there is local too
 	}
 	data, err := r.content()
 	var saved echo.Saved
@@ -281,7 +282,7 @@ func (r *renaming) attach() error {
 		saved, err = r.t.repo.Attach(r.ctx, r.src.Ino, r.to.parent, r.to.name, s)
 	}
 	if isNotText(err) || isInvalid(err) && errno(err) == fuse.Status(syscall.EFBIG) {
-		return r.keepLocal()
+		return r.move() // it stays local
 	}
 	if err != nil {
 		return err
@@ -315,39 +316,6 @@ func (r *renaming) keepTime(object echo.Node) {
 	if _, err := r.t.repo.SetAttr(r.ctx, object.Ino, echo.AttrChange{ModTime: &r.src.ModTime}); err != nil {
 		r.t.log.Warn("keep the time of a renamed file", "inode", object.Ino, "error", err)
 	}
-}
-
-// keepLocal renames a local file to a name of objects although it cannot be one:
-// a file of the new name takes over its content.
-func (r *renaming) keepLocal() error {
-	if r.replaces() {
-		r.t.expect(entryKey{r.to.parent, r.to.name, r.dst.Ino})
-		if err := r.t.repo.Remove(r.ctx, r.dst.Ino); err != nil {
-			return err
-		}
-		r.replaced(r.dst.Ino)
-	}
-	n, err := r.t.repo.CreateFile(r.ctx, r.to.parent, r.to.name, r.src.Mode)
-	if err == nil && n.Kind != echo.KindLocal {
-		n, err = r.t.repo.MakeLocal(r.ctx, n.Ino)
-	}
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(r.t.local.path(r.src.Ino), r.t.local.path(n.Ino)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	c := echo.AttrChange{Size: &r.src.Size, ModTime: &r.src.ModTime}
-	if _, err := r.t.repo.SetAttr(r.ctx, n.Ino, c); err != nil {
-		return err
-	}
-	r.expectRemoved()
-	if err := r.t.repo.Remove(r.ctx, r.src.Ino); err != nil {
-		return err
-	}
-	r.t.markGone(r.src.Ino, 0)
-	r.t.dirty.entry(r.to)
-	return nil
 }
 
 // expectRemoved says that the kernel knows that the old name goes.

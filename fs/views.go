@@ -103,14 +103,15 @@ func (c *control) byID(dir echo.Node, rest string) (view, error) {
 	if err != nil {
 		return view{}, echo.ErrNotFound
 	}
-	var found echo.Node
-	err = c.each(dir.Ino, func(n echo.Node) bool {
-		if n.ID == id && idName(n) == rest {
-			found = n
-		}
-		return found.Ino == 0
-	})
-	if err != nil || found.Ino == 0 {
+	s, ok := c.t.repo.SpaceByID(dir.Space)
+	if !ok {
+		return view{}, echo.ErrNotFound
+	}
+	found, err := s.NodeByID(id)
+	if err != nil {
+		return view{}, err
+	}
+	if found.Name == "" || !found.Kind.IsFile() || idName(found) != rest {
 		return view{}, echo.ErrNotFound
 	}
 	return view{modTime: found.ModTime, content: func(context.Context) ([]byte, error) {
