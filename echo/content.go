@@ -83,7 +83,7 @@ func parseBody(data []byte) (*doc.Value, error) {
 }
 
 // adopt returns the data of a new object whose file shows view, and its type.
-func adopt(kind Kind, view *doc.Value) (data *doc.Value, typ string, err error) {
+func (t *txn) adopt(kind Kind, view *doc.Value) (data *doc.Value, typ string, err error) {
 	if kind == KindText {
 		return doc.NewMap(doc.Field{Key: bodyField, Value: model.NewBody(view.Str)}), TypeText, nil
 	}
@@ -91,7 +91,7 @@ func adopt(kind Kind, view *doc.Value) (data *doc.Value, typ string, err error) 
 	if typ, err = own.check(doc.ObjectID{}); err != nil {
 		return nil, "", err
 	}
-	return model.Adopt(doc.NewMap(fields...), nil), typ, nil
+	return model.Adopt(doc.NewMap(fields...), t.schemaOf(typ)), typ, nil
 }
 
 // editView returns the edits that make what the file of object id shows out of
@@ -99,7 +99,7 @@ func adopt(kind Kind, view *doc.Value) (data *doc.Value, typ string, err error) 
 //
 // foreignTexts is set for objects of software that writes every string as a
 // text, where that says nothing about how a string is to be merged.
-func editView(kind Kind, id doc.ObjectID, structure, next *doc.Value, foreignTexts bool) ([]doc.Edit, error) {
+func (t *txn) editView(kind Kind, id doc.ObjectID, structure, next *doc.Value, foreignTexts bool) ([]doc.Edit, error) {
 	if kind == KindText {
 		return model.DiffBody(structure.At(keyData, bodyField), next.Str, at(id, keyData, bodyField)), nil
 	}
@@ -111,7 +111,7 @@ func editView(kind Kind, id doc.ObjectID, structure, next *doc.Value, foreignTex
 		return nil, err
 	}
 	return append(edits, model.Diff(doc.NewMap(fieldsBase...), doc.NewMap(fieldsNext...),
-		model.DiffOptions{Prefix: at(id, keyData), ForeignTexts: foreignTexts})...), nil
+		model.DiffOptions{Prefix: at(id, keyData), ForeignTexts: foreignTexts, Schema: t.schemaOf(ownNext.typ)})...), nil
 }
 
 // renderView returns the text of a view: old, the file's text until now, with

@@ -3,6 +3,7 @@ package echo
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"echofs/echo/doc"
 	"echofs/echo/engine/guard"
@@ -21,7 +22,11 @@ type document struct {
 	row docRow
 	has bool // the store has the document
 
-	texts bool // made by software that writes every string as a text; known after absorb
+	added  int            // changes that this transaction added
+	last   doc.ChangeHash // the last of them
+	forked bool           // one of them was concurrent to others, and put something
+	run    doc.Heads      // the heads with those of them; nil while there is none
+	texts  bool           // made by software that writes every string as a text; known after absorb
 }
 
 func (t *txn) document(id doc.DocumentID) (*document, error) {
@@ -62,11 +67,31 @@ func (t *txn) addChange(d *document, c doc.Change, info *guard.Info, by changeRo
 		}
 	}
 	t.put(key(tableChunk, t.s.id, d.id, d.row.Chunks), c.Bytes)
+	d.note(c.Hash, info)
 	d.row.Chunks++
 	d.row.Tail++
 	d.row.Changes++
 	d.row.Bytes += int64(len(c.Bytes))
 	t.putRow(key(tableChange, t.s.id, d.id, c.Hash), &by)
+}
+
+// note keeps what the change says of how it stands to the others.
+func (d *document) note(hash doc.ChangeHash, info *guard.Info) {
+	if d.added == 0 {
+		d.run = d.row.Heads
+	}
+	d.added++
+	d.last = hash
+	if !d.run.Equal(doc.NewHeads(info.Deps...)) && info.Puts {
+		d.forked = true
+	}
+	next := doc.Heads{hash}
+	for _, h := range d.run {
+		if !slices.Contains(info.Deps, h) {
+			next = append(next, h)
+		}
+	}
+	d.run = doc.NewHeads(next...)
 }
 
 // maxOp returns the highest operation number of a change that is applied and
@@ -233,6 +258,11 @@ func (t *txn) absorbObject(d *document, id doc.ObjectID, structure *doc.Value, o
 		return err
 	}
 	s := readShape(structure)
+	back, err := t.broughtBack(d, id, before, structure)
+	if err != nil {
+		return err
+	}
+	s.Deleted = s.Deleted && back == nil
 	t.update(obj, s, id, o)
 	obj.Texts = d.texts
 	row, err := t.nodeFor(id, obj, s)
@@ -243,8 +273,14 @@ func (t *txn) absorbObject(d *document, id doc.ObjectID, structure *doc.Value, o
 	if changed {
 		t.setValue(id, structure)
 		t.indexRefs(id, obj, before, structure)
-		t.logRevision(id, obj, before, structure, o, change, d.row.Heads)
 	}
+	if err := t.logRevisions(id, old, obj, d, before, structure, o, change, back); err != nil {
+		return err
+	}
+	if err := t.indexConflicts(d, id, structure); err != nil {
+		return err
+	}
+	changed = changed || old != nil && old.Deleted != obj.Deleted
 	t.declare(id, old, obj)
 	if row != nil {
 		t.showObject(obj.Ino, row, d, s, before, structure, changed, text, rank)
@@ -394,16 +430,41 @@ func (t *txn) rescueLocals(folder, to Ino) error {
 	return nil
 }
 
-// logRevision adds to the history of an object.
-func (t *txn) logRevision(id doc.ObjectID, obj *objectRow, before, after *doc.Value, o origin, change doc.ChangeHash, heads doc.Heads) {
+// logRevisions adds what happened to an object to its history. back is the edit
+// because of which it is not deleted although its document says so.
+func (t *txn) logRevisions(id doc.ObjectID, old, obj *objectRow, d *document, before, after *doc.Value, o origin, change doc.ChangeHash, back *unseen) error {
+	was := old != nil && old.Deleted
+	same := before != nil && before.Equal(after)
+	if same && was == obj.Deleted {
+		return nil
+	}
+	deletes := flagged(after) && !flagged(before)
 	row := &revisionRow{Time: o.time, Feed: o.feed, Seq: o.seq, Device: o.device, Identity: o.identity,
-		Heads: heads, Change: change}
+		Heads: d.row.Heads, Change: change}
 	row.Fields, row.Summary = describe(before, after)
+	switch {
+	case before == nil && !obj.Deleted && back == nil:
+	case deletes || obj.Deleted && !was:
+		row.Summary = summaryDeleted
+	case was && !obj.Deleted && back != nil:
+		by, err := t.authorOfChange(d.id, back.change)
+		if err != nil {
+			return err
+		}
+		row.Summary = t.backSummary(by)
+	case was && !obj.Deleted:
+		row.Summary = summaryRestored
+	}
 	t.putRow(key(tableLog, t.s.id, id, obj.Logged), row)
 	obj.Logged++
+	if deletes && back != nil {
+		return t.logBack(id, obj, d, back)
+	}
+	return nil
 }
 
-// describe tells what a change did, for people.
+// describe tells what a change did, for people; whether it deleted or restored
+// the object is another question.
 func describe(before, after *doc.Value) (fields []string, summary string) {
 	if before == nil {
 		return model.Changed(doc.NewMap(), after.Get(keyData)), "created"
@@ -411,10 +472,6 @@ func describe(before, after *doc.Value) (fields []string, summary string) {
 	was, is := readShape(before), readShape(after)
 	fields = model.Changed(was.Data, is.Data)
 	switch {
-	case is.Deleted && !was.Deleted:
-		summary = "deleted"
-	case was.Deleted && !is.Deleted:
-		summary = "restored"
 	case was.Parent != is.Parent:
 		summary = "moved"
 	case was.Label != is.Label:

@@ -199,6 +199,7 @@ func (t *txn) declare(id doc.ObjectID, old, obj *objectRow) {
 	if !obj.Parent.IsZero() {
 		t.put(key(tableChild, t.s.id, obj.Parent, id), nil)
 	}
+	t.indexType(id, old, obj)
 	t.putObject(id, obj)
 }
 

@@ -261,6 +261,11 @@ func (t *txn) checkObject(d *document, id doc.ObjectID, structure *doc.Value) st
 		return fmt.Sprintf("its value is not that of the document (%v)", err)
 	}
 	s := readShape(structure)
+	back, err := t.broughtBack(d, id, nil, structure)
+	if err != nil {
+		return err.Error()
+	}
+	s.Deleted = s.Deleted && back == nil
 	if obj.Deleted != s.Deleted || obj.Kind != s.Kind || obj.Parent != s.Parent {
 		return "its row is not that of the document"
 	}

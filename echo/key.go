@@ -37,6 +37,7 @@ const (
 	tableAck        byte = 0x19 // space, device -> ackRow
 	tableHidden     byte = 0x1a // parent ino, shown name -> ino of an object that was just removed from there
 	tableBacklink   byte = 0x1c // space, target object, referring object -> nothing
+	tableType       byte = 0x1e // space, type, 0, object id -> nothing
 	tableFormer     byte = 0x1d // parent ino, name -> the object that went by it last
 	tableActor      byte = 0x1b // space, document id, actor -> actorRow: its last change
 )

@@ -179,7 +179,11 @@ func (t *txn) moveSettled(id doc.ObjectID, obj *objectRow, parent doc.ObjectID, 
 	if len(edits) == 0 {
 		return nil
 	}
-	_, err := t.editObject(id, edits...)
+	structure, err := getValue(t, t.s.id, id)
+	if err != nil {
+		return err
+	}
+	_, err = t.editObject(id, append(edits, keepAlive(id, structure)...)...)
 	return err
 }
 
@@ -231,11 +235,11 @@ func (r *Repo) Remove(ctx context.Context, ino Ino) error {
 func (t *txn) hide(ino Ino, row *nodeRow) {
 	parent, name := row.Parent, row.Name
 	t.unlink(ino, row)
-	row.Hidden = true
+	row.Hidden, row.Seen, row.Gone = true, row.Heads, name
 	row.Parent = parent
 	t.putNode(ino, row)
 	t.put(key(tableHidden, parent, name), key(0, ino)[1:])
-	t.due(ino, duePurge, t.s.repo.opts.RemoveGrace)
+	t.removeLater(ino)
 }
 
 // revive brings the object back that was just removed or renamed away from a
@@ -281,14 +285,18 @@ func (t *txn) revealAs(old Ino, row *nodeRow) (Ino, error) {
 		return 0, err
 	}
 	t.delete(key(tableNode, old))
-	row.Hidden = false
+	t.waitsNoMore(old)
+	row.Hidden, row.Seen, row.Gone = false, nil, ""
 	obj.Ino = ino
 	t.putNode(ino, row)
 	t.putObject(row.ID, obj)
 	if row.Stage == Nascent {
 		t.settleLater(ino, row)
 	}
-	return ino, t.place(row.ID, obj)
+	if err := t.place(row.ID, obj); err != nil || row.Kind != KindFolder {
+		return ino, err
+	}
+	return ino, t.replaceChildren(row.ID)
 }
 
 // RemoveDir removes an empty folder or local directory.
@@ -323,18 +331,17 @@ func (t *txn) removeDir(ino Ino, row *nodeRow) error {
 	if !t.s.mayWrite() {
 		return ErrReadOnly
 	}
-	if row.Stage != Settled {
-		return t.removeNewFolder(ino, row)
+	wait, err := t.hasHidden(row.ID)
+	switch {
+	case err != nil:
+		return err
+	case wait:
+		return t.hideFolder(ino, row)
+	case row.Stage != Settled:
+		t.dropObject(ino, row)
+		return nil
 	}
 	return t.setDeleted(row.ID, true)
-}
-
-// removeNewFolder removes a folder that only this machine has. Objects that
-// were removed from it moments ago and wait to be marked deleted still name it
-// as their parent, which does no harm.
-func (t *txn) removeNewFolder(ino Ino, row *nodeRow) error {
-	t.dropObject(ino, row)
-	return nil
 }
 
 // Detach renames an object's file to a local name: what editors do to keep a
@@ -389,7 +396,7 @@ func (t *txn) setAside(ino Ino, row *nodeRow) error {
 	if obj.Ino, err = t.s.repo.newIno(); err != nil {
 		return err
 	}
-	row.Hidden = true
+	row.Hidden, row.Seen, row.Gone = true, row.Heads, name
 	t.putNode(obj.Ino, row)
 	t.putObject(row.ID, obj)
 	t.put(key(tableHidden, parent, name), key(0, obj.Ino)[1:])

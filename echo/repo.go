@@ -47,6 +47,8 @@ type Options struct {
 
 	SettleDelay time.Duration    // DefaultSettleDelay if zero
 	RemoveGrace time.Duration    // DefaultRemoveGrace if zero
+	HoldAfter   int              // removals at a time beyond which they are held; DefaultHoldAfter if zero
+	HoldFor     time.Duration    // how long; DefaultHoldFor if zero
 	Now         func() time.Time // time.Now if nil
 	Logger      *slog.Logger     // slog.Default() if nil
 }
@@ -83,6 +85,8 @@ const inoBlock = 1024
 func Open(ctx context.Context, opts Options) (*Repo, error) {
 	opts.SettleDelay = cmp.Or(opts.SettleDelay, DefaultSettleDelay)
 	opts.RemoveGrace = cmp.Or(opts.RemoveGrace, DefaultRemoveGrace)
+	opts.HoldAfter = cmp.Or(opts.HoldAfter, DefaultHoldAfter)
+	opts.HoldFor = cmp.Or(opts.HoldFor, DefaultHoldFor)
 	r := &Repo{
 		store: opts.Store, engine: opts.Engine, keys: opts.Keys, opts: opts,
 		now: opts.Now, log: opts.Logger, spaces: make(map[SpaceID]*Space),
@@ -95,6 +99,9 @@ func Open(ctx context.Context, opts Options) (*Repo, error) {
 		r.log = slog.Default()
 	}
 	if err := r.load(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.loadRemovals(ctx); err != nil {
 		return nil, err
 	}
 	ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))

@@ -45,6 +45,8 @@ type nodeRow struct {
 	Hidden   bool         `cbor:"20,keyasint,omitempty"` // removed, but not yet marked deleted
 	Settle   int64        `cbor:"21,keyasint,omitempty"` // ms: when a nascent object becomes settled
 	DraftAt  int64        `cbor:"22,keyasint,omitempty"` // ns
+	Seen     doc.Heads    `cbor:"30,keyasint,omitempty"` // Hidden: the version that was removed
+	Gone     string       `cbor:"31,keyasint,omitempty"` // Hidden: the name it was removed from
 }
 
 func (n *nodeRow) node(ino Ino, readOnly bool) Node {
@@ -164,6 +166,7 @@ type dueKind byte
 const (
 	dueSettle dueKind = 1 // a nascent object has kept its name long enough
 	duePurge  dueKind = 2 // a removed object is to be marked deleted
+	dueHeld   dueKind = 3 // the same, as one of many that are held
 )
 
 var rowMode = func() cbor.EncMode {

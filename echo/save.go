@@ -94,7 +94,7 @@ func (t *txn) saveFirst(ino Ino, row *nodeRow, data []byte) (Saved, error) {
 		return Saved{}, err
 	}
 	view = t.s.resolveRefs(t, row.Parent, view, nil)
-	content, typ, err := adopt(row.Kind, view)
+	content, typ, err := t.adopt(row.Kind, view)
 	if err != nil {
 		return Saved{}, err
 	}
@@ -154,7 +154,7 @@ func (t *txn) sayTheSame(ino Ino, row *nodeRow, data []byte) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	edits, err := editView(row.Kind, row.ID, structure, t.s.resolveRefs(t, row.Parent, next, view), false)
+	edits, err := t.editView(row.Kind, row.ID, structure, t.s.resolveRefs(t, row.Parent, next, view), false)
 	if err != nil || len(edits) > 0 {
 		return false, err
 	}
@@ -198,13 +198,14 @@ func (t *txn) saveSettled(ino Ino, row *nodeRow, s Save) (Saved, error) {
 	if err != nil {
 		return Saved{}, err
 	}
-	edits, err := editView(row.Kind, row.ID, was, t.s.resolveRefs(t, row.Parent, next, view), obj.Texts)
+	edits, err := t.editView(row.Kind, row.ID, was, t.s.resolveRefs(t, row.Parent, next, view), obj.Texts)
 	if err != nil {
 		return Saved{}, err
 	}
 	if len(edits) == 0 {
 		return t.saveNothing(ino, row, s.Data, base, stale)
 	}
+	edits = append(edits, keepAlive(row.ID, was)...)
 	return t.saveEdits(d, ino, row, s.Data, base, stale, next, edits)
 }
 
@@ -288,16 +289,6 @@ func (t *txn) consume(ino Ino) error {
 	t.dropDraft(ino, row)
 	t.putNode(ino, row)
 	return t.setDeleted(row.ID, true)
-}
-
-// setDeleted marks an object deleted, or not.
-func (t *txn) setDeleted(id doc.ObjectID, deleted bool) error {
-	edit := doc.Edit{Op: doc.Put, Path: at(id, keySystem, keyDeleted), Value: doc.NewBool(true)}
-	if !deleted {
-		edit = doc.Edit{Op: doc.Delete, Path: edit.Path}
-	}
-	_, err := t.editObject(id, edit)
-	return err
 }
 
 // editObject edits the current version of an object.

@@ -111,6 +111,9 @@ func (r *Repo) settleDue(ctx context.Context, now int64) error {
 			if int64(keyIno(k, 1)) > now || len(v) != 1 {
 				return false
 			}
+			if now == farFuture && dueKind(v[0]) == dueHeld {
+				return true // held until its time, over a restart too
+			}
 			batch = append(batch, dueThing{append([]byte(nil), k...), keyIno(k, 9), dueKind(v[0])})
 			return len(batch) < settleBatch
 		})
@@ -208,23 +211,10 @@ func (t *txn) settle(d dueThing, now int64) error {
 	switch {
 	case d.what == dueSettle && row.Stage == Nascent && !row.Hidden && row.Settle <= now:
 		return t.promote(d.ino)
-	case d.what == duePurge && row.Hidden:
+	case (d.what == duePurge || d.what == dueHeld) && row.Hidden && !t.postponed(d, now):
 		return t.purge(d.ino, row)
 	}
 	return nil
-}
-
-// purge marks a removed object deleted, or drops it if nobody else has it.
-func (t *txn) purge(ino Ino, row *nodeRow) error {
-	mark := key(tableHidden, row.Parent, row.Label)
-	if b, err := t.Get(mark); err == nil && keyIno(b, 0) == ino {
-		t.delete(mark)
-	}
-	if row.Stage != Settled {
-		t.dropObject(ino, row)
-		return nil
-	}
-	return t.setDeleted(row.ID, true)
 }
 
 // promote makes a new object a document that replicates, and first the folder

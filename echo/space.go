@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"echofs/echo/doc"
+	"echofs/echo/model"
 	"echofs/echo/names"
 	"echofs/halo"
 )
@@ -37,7 +38,10 @@ type Space struct {
 	mu      sync.Mutex
 	row     spaceRow
 	own     ownFeed
-	waiting map[entryRef]struct{} // stored entries that wait for something
+	waiting map[entryRef]struct{}    // stored entries that wait for something
+	schemas map[string]*model.Schema // by type, as far as they were looked up
+
+	removals removals
 
 	feedsMu sync.RWMutex             // guards feeds; taken under mu
 	feeds   map[halo.FeedID]*feedRow // all of them, as stored; rows are not changed
@@ -103,7 +107,7 @@ func (s *Space) spaceKey() string { return hex.EncodeToString(s.State().SpaceKey
 // openSpace reads a space from the store.
 func (r *Repo) openSpace(_ context.Context, id SpaceID) (*Space, error) {
 	s := &Space{repo: r, id: id, graph: halo.NewGraph(id), feeds: make(map[halo.FeedID]*feedRow),
-		waiting: make(map[entryRef]struct{})}
+		waiting: make(map[entryRef]struct{}), removals: removals{waiting: make(map[Ino]removal)}}
 	if ok, err := getRow(r.store, key(tableSpace, id), &s.row); err != nil || !ok {
 		return nil, wrapf(orNotFound(ok, err), "space row")
 	}

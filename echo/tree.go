@@ -75,7 +75,7 @@ func (t *txn) folderOf(id doc.ObjectID, obj *objectRow) (Ino, bool, error) {
 		return t.s.ino, true, nil
 	}
 	for i, a := range chain {
-		if a.row != nil && a.row.Ino != 0 && !a.row.Deleted && a.row.Kind == KindFolder {
+		if a.row != nil && a.row.Ino != 0 && !a.row.Deleted && a.row.Kind == KindFolder && !t.isHidden(a.id) {
 			return a.row.Ino, i > 0, nil
 		}
 		if top, ok := cycleTop(a.id, chain[i+1:]); ok && top == a.id {

@@ -28,6 +28,10 @@ type Info struct {
 	// which they first appear; each one once, wherever in the document it is.
 	Keys []string
 
+	// Puts is set where the change puts something at a key, or replaces an
+	// element: what two people can do differently at one place.
+	Puts bool
+
 	created map[objectID]kind // objects that the change makes
 	used    map[objectID]kind // objects of earlier changes in which it works
 }

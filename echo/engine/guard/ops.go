@@ -341,6 +341,9 @@ func (s *opState) action(o *op, byKey bool, typ uint64) error {
 			return refuse(ReasonOps, "mark in a map")
 		}
 	}
+	if !o.insert && o.action.u != actDelete && o.action.u != actIncrement && o.action.u != actMark {
+		s.info.Puts = true
+	}
 	if byKey && o.action.u != actDelete && o.action.u != actIncrement {
 		s.noteKey(o.keyText.s)
 	}
