@@ -42,9 +42,10 @@ integration: ## the stories with several vaults and real editors
 	@scripts/need.sh test
 	$(GO) test -race -timeout 15m ./integration/... ./cmd/echofs/...
 
-bench: ## benchmarks
-	@scripts/need.sh build
-	$(GO) test -run '^$$' -bench . -benchmem -benchtime 500ms ./...
+bench: ## measure beside disk and bare FUSE, into docs/PERFORMANCE.md (BENCH_SHORT=1 to try)
+	@scripts/need.sh mount
+	@$(MAKE) --no-print-directory build
+	scripts/bench.sh $(BIN)
 
 fuzz: ## every fuzz target for ten seconds (FUZZTIME=1m for longer)
 	FUZZTIME=$${FUZZTIME:-10s} scripts/fuzz.sh

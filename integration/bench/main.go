@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"echofs/echo/engine"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := role(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// role is what this process is: a worker of the engine, the server of the bare
+// file system, an application, or the conductor.
+func role(ctx context.Context, args []string) error {
+	if engine.IsWorker() {
+		return engine.Main(os.Stdin, os.Stdout)
+	}
+	if len(args) > 0 {
+		switch args[0] {
+		case "bare":
+			return serveBare(args[1:], os.Stdin, os.Stdout)
+		case "work":
+			return work(os.Stdin, os.Stdout)
+		}
+	}
+	return conduct(ctx, args)
+}
+
+// conduct measures everything and writes the report.
+func conduct(ctx context.Context, args []string) error {
+	fl := flag.NewFlagSet("bench", flag.ContinueOnError)
+	program := fl.String("echofs", "bin/echofs", "the program to measure")
+	output := fl.String("o", "", "a file between whose markers the figures are written")
+	parent := fl.String("room", "/var/tmp", "where the files of the run lie: on the disk to compare with")
+	if err := fl.Parse(args); err != nil {
+		return err
+	}
+	c := &conductor{size: fullSize(), short: os.Getenv("BENCH_SHORT") != ""}
+	if c.short {
+		c.size = shortSize()
+	}
+	var err error
+	if c.program, err = filepath.Abs(*program); err != nil {
+		return err
+	}
+	if c.room, err = os.MkdirTemp(*parent, "echofs-bench-"); err != nil {
+		return fmt.Errorf("make a directory for the run: %w", err)
+	}
+	err = c.run(ctx)
+	if err = errors.Join(err, c.clean()); err != nil {
+		return err
+	}
+	text := c.report.markdown()
+	if _, err := os.Stdout.WriteString(text); err != nil || *output == "" {
+		return err
+	}
+	return replaceBetween(*output, text)
+}
