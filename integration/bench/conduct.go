@@ -181,7 +181,7 @@ func (c *conductor) list(ctx context.Context) error {
 }
 
 // warmLists is how often a warm listing is done after each cold one.
-const warmLists = 3
+const warmLists = 2
 
 // nothingFound takes grep's answer that there is no such line for a success.
 func nothingFound(err error) error {
