@@ -8,12 +8,23 @@ import (
 	"time"
 )
 
+// DefaultDraftQuota is how many bytes the drafts of a vault may take together.
+const DefaultDraftQuota = 1 << 30
+
 // PutDraft keeps content that was not valid, byte by byte, on this machine.
-// From then on Content returns it. It survives restarts.
+// From then on Content returns it. It survives restarts. ErrDraftQuota where
+// there is no room.
 func (r *Repo) PutDraft(ctx context.Context, ino Ino, data []byte, why *InvalidError) (Node, error) {
 	err := r.updateNode(ctx, ino, func(t *txn, row *nodeRow) error {
 		if !row.Kind.IsFile() {
 			return ErrIsDir
+		}
+		used, quota := r.DraftUsage()
+		if row.HasDraft {
+			used -= row.DraftLen
+		}
+		if used+int64(len(data)) > quota {
+			return fmt.Errorf("%d of %d bytes are used: %w", used, quota, ErrDraftQuota)
 		}
 		t.setDraft(ino, row, data, why)
 		t.event(Event{What: Data, Ino: ino, Kind: row.Kind})
@@ -33,6 +44,7 @@ func (t *txn) setDraft(ino Ino, row *nodeRow, data []byte, why *InvalidError) {
 	t.putRow(key(tableDraft, ino), &draftRow{
 		Line: why.Line, Column: why.Column, Pointer: why.Pointer, Reason: why.Reason,
 		TooLarge: why.TooLarge, NotText: why.NotText, Saved: row.DraftAt, Space: t.s.id,
+		Length: int64(len(data)),
 	})
 }
 
@@ -137,6 +149,19 @@ func (r *Repo) draftOf(ino Ino, row *draftRow) Draft {
 		d.Gone = n.Name == ""
 	}
 	return d
+}
+
+// DraftUsage returns how many bytes the drafts of all spaces take, and how many
+// they may take.
+func (r *Repo) DraftUsage() (used, quota int64) {
+	_ = scanPrefix(r.store, []byte{tableDraft}, func(_, v []byte) bool {
+		var row draftRow
+		if decodeRow(v, &row) == nil {
+			used += row.Length
+		}
+		return true
+	})
+	return used, r.opts.DraftQuota
 }
 
 // Drafts lists the drafts of a space, or of all spaces for the zero id,

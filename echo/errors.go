@@ -18,6 +18,7 @@ var (
 	ErrLoop        = errors.New("folder would contain itself")
 	ErrClosed      = errors.New("vault is closed")
 	ErrAmbiguous   = errors.New("ambiguous name")
+	ErrDraftQuota  = errors.New("no room for drafts")
 	ErrTooLarge    = errors.New("larger than the limit")
 )
 

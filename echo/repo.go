@@ -49,6 +49,7 @@ type Options struct {
 	RemoveGrace time.Duration    // DefaultRemoveGrace if zero
 	HoldAfter   int              // removals at a time beyond which they are held; DefaultHoldAfter if zero
 	HoldFor     time.Duration    // how long; DefaultHoldFor if zero
+	DraftQuota  int64            // DefaultDraftQuota if zero
 	Now         func() time.Time // time.Now if nil
 	Logger      *slog.Logger     // slog.Default() if nil
 }
@@ -85,6 +86,7 @@ const inoBlock = 1024
 func Open(ctx context.Context, opts Options) (*Repo, error) {
 	opts.SettleDelay = cmp.Or(opts.SettleDelay, DefaultSettleDelay)
 	opts.RemoveGrace = cmp.Or(opts.RemoveGrace, DefaultRemoveGrace)
+	opts.DraftQuota = cmp.Or(opts.DraftQuota, DefaultDraftQuota)
 	opts.HoldAfter = cmp.Or(opts.HoldAfter, DefaultHoldAfter)
 	opts.HoldFor = cmp.Or(opts.HoldFor, DefaultHoldFor)
 	r := &Repo{

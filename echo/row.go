@@ -118,6 +118,7 @@ type draftRow struct {
 	NotText  bool         `cbor:"6,keyasint,omitempty"`
 	Saved    int64        `cbor:"7,keyasint"` // ns
 	Space    halo.SpaceID `cbor:"8,keyasint"`
+	Length   int64        `cbor:"9,keyasint"`
 }
 
 type feedRow struct {

@@ -204,6 +204,27 @@ func TestInvalidContentIsADraft(t *testing.T) {
 	}
 }
 
+func TestDraftsHaveAQuota(t *testing.T) {
+	w := newWorld(t)
+	w.ada.Opts.DraftQuota = 100
+	reopen(t, w.ada)
+	write(t, w.ada, "notes/f.json", `{"x": 1}`)
+	n, _ := w.ada.Resolve("notes/f.json")
+	why := &echo.InvalidError{Reason: "test"}
+	for _, c := range []struct {
+		size int
+		want error
+	}{{90, nil}, {100, nil}, {101, echo.ErrDraftQuota}, {20, nil}} {
+		_, err := w.ada.PutDraft(context.Background(), n.Ino, make([]byte, c.size), why)
+		if !errors.Is(err, c.want) {
+			t.Errorf("a draft of %d bytes: %v, want %v", c.size, err, c.want)
+		}
+	}
+	if used, quota := w.ada.DraftUsage(); used != 20 || quota != 100 {
+		t.Errorf("%d of %d bytes are used, want 20 of 100", used, quota)
+	}
+}
+
 func TestTextsMergeByCharacter(t *testing.T) {
 	w := newWorld(t)
 	write(t, w.ada, "notes/plan.md", "one two three\r\n")

@@ -28,6 +28,7 @@ var errnos = []struct {
 	{echo.ErrLoop, syscall.EINVAL}, // as rename(2) has it
 	{echo.ErrAmbiguous, syscall.EEXIST},
 	{echo.ErrTooLarge, syscall.EFBIG},
+	{echo.ErrDraftQuota, syscall.EDQUOT},
 	{echo.ErrClosed, syscall.ESHUTDOWN},
 	{echo.ErrEngine, syscall.EIO},
 	{context.DeadlineExceeded, syscall.ETIMEDOUT},

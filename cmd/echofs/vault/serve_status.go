@@ -82,6 +82,10 @@ func (v *Vault) warnings() []control.Warning {
 		out = append(out, control.Warning{Code: "no_phrase", Message: "this identity has no recovery phrase: if its devices are lost, it is lost",
 			Fix: "keep a second device, or a copy of the vault"})
 	}
+	if used, quota := v.repo.DraftUsage(); used > quota/10*8 {
+		out = append(out, control.Warning{Code: "draft_quota", Message: fmt.Sprintf("drafts take %d of %d MiB; when there is no room an invalid save is lost", used>>20, quota>>20),
+			Fix: "mend or discard some: echofs drafts list"})
+	}
 	return append(out, v.networkWarnings()...)
 }
 
