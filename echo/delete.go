@@ -230,23 +230,29 @@ func keepAlive(id doc.ObjectID, structure *doc.Value) []doc.Edit {
 
 // authorOfChange returns who made a change that is applied.
 func (t *txn) authorOfChange(id doc.DocumentID, change doc.ChangeHash) (origin, error) {
+	o, err := changeOrigin(t, t.s, id, change)
+	if err == nil && o.time == 0 { // the entry is this transaction's
+		o = t.ownOrigin()
+	}
+	return o, err
+}
+
+// changeOrigin returns who made a change that is applied; without a time where
+// its entry is not written yet.
+func changeOrigin(r reader, s *Space, id doc.DocumentID, change doc.ChangeHash) (origin, error) {
 	var row changeRow
-	if ok, err := getRow(t, key(tableChange, t.s.id, id, change), &row); err != nil || !ok {
+	if ok, err := getRow(r, key(tableChange, s.id, id, change), &row); err != nil || !ok {
 		return origin{}, orNotFound(ok, err)
 	}
 	o := origin{feed: row.Feed, seq: row.Entry}
 	var f feedRow
-	if ok, err := getRow(t, key(tableFeed, t.s.id, row.Feed), &f); err != nil {
+	if _, err := getRow(r, key(tableFeed, s.id, row.Feed), &f); err != nil {
 		return o, err
-	} else if ok {
-		o.device, o.identity = f.Device, f.Identity
-	} else {
-		o.device, o.identity = t.s.repo.me.device, t.s.repo.me.id // the entry is to open the feed
 	}
-	raw, err := t.Get(key(tableEntry, t.s.id, row.Feed, row.Entry))
+	o.device, o.identity = f.Device, f.Identity
+	raw, err := r.Get(key(tableEntry, s.id, row.Feed, row.Entry))
 	if err != nil {
-		o.time = t.now.UnixMilli() // the entry is this transaction's
-		return o, nil
+		return o, ignoreNotFound(err)
 	}
 	e, err := halo.ParseEntry(raw)
 	if err != nil {

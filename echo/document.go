@@ -26,7 +26,11 @@ type document struct {
 	last   doc.ChangeHash // the last of them
 	forked bool           // one of them was concurrent to others, and put something
 	run    doc.Heads      // the heads with those of them; nil while there is none
-	texts  bool           // made by software that writes every string as a text; known after absorb
+
+	conflicts   []doc.Conflict // as of the change conflictsAt
+	conflictsAt doc.ChangeHash
+
+	texts bool // made by software that writes every string as a text; known after absorb
 }
 
 func (t *txn) document(id doc.DocumentID) (*document, error) {

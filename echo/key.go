@@ -39,6 +39,7 @@ const (
 	tableBacklink   byte = 0x1c // space, target object, referring object -> nothing
 	tableType       byte = 0x1e // space, type, 0, object id -> nothing
 	tableFormer     byte = 0x1d // parent ino, name -> the object that went by it last
+	tableConflict   byte = 0x1f // space, object id -> conflictRow: fields with several concurrent values
 	tableActor      byte = 0x1b // space, document id, actor -> actorRow: its last change
 )
 

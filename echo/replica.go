@@ -183,6 +183,7 @@ func (s *Space) Info(_ context.Context) (SpaceInfo, error) {
 	if err != nil {
 		return info, fmt.Errorf("count entries: %w", err)
 	}
+	info.Conflicts = s.countConflicts()
 	drafts, err := s.repo.Drafts(s.id)
 	info.Drafts = len(drafts)
 	return info, err
