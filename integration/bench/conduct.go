@@ -24,7 +24,7 @@ type size struct {
 
 func fullSize() size {
 	return size{objects: 10_000, rounds: 5, saves: 1000, synced: 100, seen: 300, lists: 3, starts: 5,
-		histories: []int{100, 1000, 10_000}, stale: 20}
+		histories: []int{100, 1000, 10_000}, stale: 10}
 }
 
 func shortSize() size {

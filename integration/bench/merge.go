@@ -71,6 +71,7 @@ type mergeCosts struct {
 	length                int
 	build                 time.Duration // of the history
 	current, last, oldest samples       // saves based on the current, the last, and the first version
+	refused               int           // saves that took the engine too long, and which a mount keeps as drafts
 }
 
 func (h *historian) measure(ctx context.Context, length, count int) (*mergeCosts, error) {
@@ -107,13 +108,22 @@ func (h *historian) measure(ctx context.Context, length, count int) (*mergeCosts
 			into *samples
 		}{{nil, &costs.current}, {&before, &costs.last}, {&first, &costs.oldest}} {
 			_, took, err := o.save(ctx, kind.base)
-			if err != nil {
+			if isRefusal(err) {
+				costs.refused++
+			} else if err != nil {
 				return nil, err
 			}
 			*kind.into = append(*kind.into, took)
 		}
 	}
 	return costs, nil
+}
+
+// isRefusal reports whether a save was refused: the content is good, so it is
+// the engine that did not merge it.
+func isRefusal(err error) bool {
+	_, refused := errors.AsType[*echo.InvalidError](err)
+	return refused
 }
 
 // history is an object that is saved often.

@@ -80,9 +80,10 @@ func (r *report) markdown() string {
 	for _, f := range r.facts {
 		fmt.Fprintf(&b, "| %s | %s |\n", f[0], f[1])
 	}
-	b.WriteString("\n| saves before | a save | based on the version before the last save | based on the first version |\n|---|---|---|---|\n")
+	b.WriteString("\n| saves before | a save | based on the version before the last save | based on the first version | refused |\n|---|---|---|---|---|\n")
 	for _, m := range r.merges {
-		fmt.Fprintf(&b, "| %d | %v | %v | %v |\n", m.length, m.current, m.last, m.oldest)
+		fmt.Fprintf(&b, "| %d | %v | %v | %v | %d of %d |\n", m.length, m.current, m.last, m.oldest,
+			m.refused, len(m.current)+len(m.last)+len(m.oldest))
 	}
 	b.WriteString("\n| memory after | daemon | its workers | bare FUSE |\n|---|---|---|---|\n")
 	for _, m := range r.memory {
