@@ -73,6 +73,8 @@ var codes = []struct {
 	{echo.ErrAmbiguous, Usage},
 	{echo.ErrInvalidName, Usage},
 	{echo.ErrNotFound, NotFound},
+	{echo.ErrBadRevision, NotFound},
+	{echo.ErrNoConflict, NotFound},
 	{echosync.ErrNotFound, NotFound},
 	{halo.ErrUnknown, NotFound},
 	{iofs.ErrNotExist, NotFound},

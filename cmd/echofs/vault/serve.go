@@ -18,6 +18,7 @@ func (v *Vault) register() {
 	v.registerSpaces()
 	v.registerArchives()
 	v.registerObjects()
+	v.registerRescue()
 	v.registerNetwork()
 	v.registerMounts()
 	v.registerChecks()

@@ -86,13 +86,17 @@ func (v *Vault) warnings() []control.Warning {
 		out = append(out, control.Warning{Code: "draft_quota", Message: fmt.Sprintf("drafts take %d of %d MiB; when there is no room an invalid save is lost", used>>20, quota>>20),
 			Fix: "mend or discard some: echofs drafts list"})
 	}
-	return append(out, v.networkWarnings()...)
+	return append(append(out, v.heldWarnings()...), v.networkWarnings()...)
 }
 
 func spaceWarnings(s control.SpaceStatus) (out []control.Warning) {
 	if s.Drafts > 0 {
 		out = append(out, control.Warning{Code: "drafts", Message: fmt.Sprintf("%s: %d saves were not valid and are kept as drafts", s.Name, s.Drafts),
 			Fix: "see: echofs drafts list " + s.Name})
+	}
+	if s.Conflicts > 0 {
+		out = append(out, control.Warning{Code: "conflicts", Message: fmt.Sprintf("%s: people gave %d fields different values without knowing of each other", s.Name, s.Conflicts),
+			Fix: "see: echofs conflicts " + s.Name})
 	}
 	if s.Quarantined > 0 {
 		out = append(out, control.Warning{Code: "quarantine", Message: fmt.Sprintf("%s: %d entries could not be used and are set aside", s.Name, s.Quarantined),

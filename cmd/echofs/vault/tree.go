@@ -29,7 +29,7 @@ var _ mounted = (*treeMount)(nil)
 // mountTree mounts the vault, or one space of it.
 func (v *Vault) mountTree(_ context.Context, req control.MountRequest) (mounted, error) {
 	opts := fs.Options{LocalDir: v.dir.file(localName), AllowOther: req.AllowOther, ReadOnly: req.ReadOnly,
-		Control: v.controlFile, Logger: v.log}
+		Control: v.controlFile, Helper: helperCommand(), Logger: v.log}
 	if req.Space != "" {
 		s, err := v.space(req.Space)
 		if err != nil {
@@ -53,6 +53,16 @@ func (v *Vault) mountTree(_ context.Context, req control.MountRequest) (mounted,
 		fsys.Wait()
 	}()
 	return m, nil
+}
+
+// helperCommand is this program as the helper of a mount. Where it cannot be
+// found any more, the mount does without.
+func helperCommand() []string {
+	self, err := os.Executable()
+	if err != nil {
+		return nil
+	}
+	return []string{self, "poke"}
 }
 
 // mountError says what can be done about a mount that failed.
