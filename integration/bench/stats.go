@@ -25,13 +25,6 @@ func (s samples) min() time.Duration    { return s.quantile(0) }
 func (s samples) median() time.Duration { return s.quantile(0.5) }
 func (s samples) p99() time.Duration    { return s.quantile(0.99) }
 
-func (s samples) total() (sum time.Duration) {
-	for _, d := range s {
-		sum += d
-	}
-	return sum
-}
-
 // String is "min / median / p99", with one unit for the three.
 func (s samples) String() string {
 	if len(s) == 0 {
