@@ -4,7 +4,7 @@ import "github.com/hanwen/go-fuse/v2/fuse"
 
 // What the types of this package can do.
 var (
-	_ fuse.RawFileSystem = (*tree)(nil)
+	_ fuse.RawFileSystem = gate{}
 
 	_ handle = (*readHandle)(nil)
 	_ handle = (*writeHandle)(nil)

@@ -21,7 +21,7 @@ type FileSystem struct {
 	tree   *tree
 	cancel context.CancelFunc
 	sub    *echo.Subscription
-	told   sync.WaitGroup // the goroutine that tells the kernel
+	told   sync.WaitGroup // the goroutines that tell the kernel, and those who watch
 
 	mu     sync.Mutex // guards the below
 	dir    string     // where it is mounted, "" before
@@ -53,11 +53,7 @@ func New(repo *echo.Repo, opts Options) (*FileSystem, error) {
 	}
 	fsys := &FileSystem{tree: t, cancel: cancel}
 	fsys.sub = repo.Subscribe(echo.Data | echo.Added | echo.Removed)
-	fsys.told.Add(1)
-	go func() {
-		defer fsys.told.Done()
-		t.invalidate(fsys.sub)
-	}()
+	fsys.told.Go(func() { t.invalidate(fsys.sub) })
 	return fsys, nil
 }
 
@@ -82,13 +78,21 @@ func (fsys *FileSystem) Mount(dir string) error {
 	if err != nil {
 		return err
 	}
+	helper := t.startHelper() // before the mount, of which it must inherit nothing
 	server, err := t.newServer(dir)
 	if err != nil {
+		if helper != nil {
+			helper.stop()
+		}
 		return err
 	}
 	if m, ok := t.proc.mountAt(dir); ok {
 		t.mount.Store(int64(m.id))
+		t.mounted.Store(&m)
 		fsys.minor = m.minor
+	}
+	if helper != nil {
+		fsys.told.Go(func() { t.poke(helper) })
 	}
 	fsys.dir, fsys.served = dir, make(chan struct{})
 	go fsys.serve(server)
@@ -100,6 +104,9 @@ func (fsys *FileSystem) Mount(dir string) error {
 func (fsys *FileSystem) serve(s *fuse.Server) {
 	defer close(fsys.served)
 	s.Serve()
+	if helper := fsys.tree.poker.Load(); helper != nil {
+		helper.stop()
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), saveTime)
 	defer cancel()
 	fsys.tree.closeHandles(ctx)
@@ -140,6 +147,7 @@ func (fsys *FileSystem) Unmount(ctx context.Context) error {
 		return nil // somebody else unmounted it
 	default:
 	}
+	fsys.tree.unmounting.Store(true)
 	if err := fsys.leave(ctx); err != nil {
 		return fmt.Errorf("unmount %s: %w", fsys.Dir(), err)
 	}

@@ -2,6 +2,8 @@ package fs
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"syscall"
 	"time"
 
@@ -114,13 +116,16 @@ func (t *tree) openAs(n echo.Node, a author, flags uint32, out *fuse.OpenOut) er
 // readHandle is an object that is open for reading: through the kernel's cache,
 // or as a snapshot of the time of the open.
 type readHandle struct {
-	f       *file // nil for files of the control directories
-	reader  author
+	f      *file // nil for files of the control directories
+	reader author
+	cached bool // there is no snapshot
+
+	mu      sync.Mutex   // guards the below
 	data    []byte       // the snapshot
-	cached  bool         // there is no snapshot
 	version echo.Version // as recorded for the reader
 	modTime time.Time    // of the snapshot
 	served  bool         // some of the snapshot was read
+	ended   bool         // the reader was told that it has all of the snapshot
 }
 
 func (t *tree) openRead(n echo.Node, a author) (*readHandle, uint32, error) {
@@ -141,19 +146,47 @@ func (t *tree) openRead(n echo.Node, a author) (*readHandle, uint32, error) {
 }
 
 func (h *readHandle) read(_ []byte, off int64) ([]byte, error) {
-	data := h.data
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.served = true
 	if h.cached {
 		c, err := h.f.current()
 		if err != nil {
 			return nil, err
 		}
-		data = c.Data
-		if !c.Version.Heads.Equal(h.version.Heads) {
-			h.f.t.bases.read(h.reader, h.f.last().ID, c.Version, c.Draft)
+		h.recordVersion(c.Version, c.Draft)
+		return slice(c.Data, off), nil
+	}
+	if h.ended && h.f != nil {
+		if err := h.follow(); err != nil {
+			return nil, err
 		}
 	}
-	h.served = true
-	return slice(data, off), nil
+	h.ended = off >= int64(len(h.data))
+	return slice(h.data, off), nil
+}
+
+// follow takes a new snapshot for a reader that came to the end and goes on, as
+// those do that follow what is appended; h.mu is held.
+func (h *readHandle) follow() error {
+	c, err := h.f.t.repo.Content(h.f.ino)
+	if errors.Is(err, echo.ErrNotFound) {
+		return nil // it was removed; the snapshot stays
+	}
+	if err != nil {
+		return err
+	}
+	h.data, h.modTime = c.Data, c.ModTime
+	h.recordVersion(c.Version, c.Draft)
+	return nil
+}
+
+// recordVersion records that the reader sees a version; h.mu is held.
+func (h *readHandle) recordVersion(v echo.Version, isDraft bool) {
+	if !v.Heads.Equal(h.version.Heads) {
+		h.f.t.bases.read(h.reader, h.f.last().ID, v, isDraft)
+		h.version = v
+	}
 }
 
 // slice returns what lies at and behind an offset. The caller cuts it.
@@ -183,8 +216,11 @@ func (h *readHandle) release(context.Context) {
 	if h.f == nil {
 		return
 	}
-	if !h.cached && h.served {
-		if n, err := h.f.t.repo.Node(h.f.ino); err == nil && !n.ModTime.Equal(h.modTime) {
+	h.mu.Lock()
+	stale, modTime := !h.cached && h.served, h.modTime
+	h.mu.Unlock()
+	if stale {
+		if n, err := h.f.t.repo.Node(h.f.ino); err == nil && !n.ModTime.Equal(modTime) {
 			h.f.t.dirty.node(h.f.ino)
 		}
 	}

@@ -124,6 +124,7 @@ func (t *tree) invalidate(sub *echo.Subscription) {
 		case <-sub.C():
 			for _, e := range sub.Take() {
 				t.tell(e)
+				t.noteRemote(e)
 			}
 		case <-t.dirty.notify:
 			nodes, entries := t.dirty.take()

@@ -22,6 +22,13 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == pokeArg {
+		if err := fs.PokeMain(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if run := helpers[os.Getenv(helperEnv)]; run != nil {
 		if err := errors.Join(os.Chdir(os.Getenv(dirEnv)), run(os.Args[1:])); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -31,6 +38,9 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(echotest.Main(m))
 }
+
+// pokeArg makes this program the helper of a mount.
+const pokeArg = "poke"
 
 // helperEnv makes this program a client of a mount. Tests never use the mounts
 // they serve: a process that waits for itself cannot be ended.

@@ -239,7 +239,7 @@ func (t *tree) newServer(dir string) (*fuse.Server, error) {
 		syscall.ForkLock.RLock()
 		defer syscall.ForkLock.RUnlock()
 	}
-	s, err := fuse.NewServer(t, dir, opts)
+	s, err := fuse.NewServer(gate{t}, dir, opts)
 	closeOnExec()
 	if err != nil {
 		return nil, fmt.Errorf("mount at %s: %w", dir, err)

@@ -37,6 +37,12 @@ type Options struct {
 	// does a nil Control.
 	Control func(ctx context.Context, name string) ([]byte, error)
 
+	// Helper is the command that runs PokeMain in a process of its own, usually
+	// this program with a hidden subcommand. With it, programs that watch files
+	// and directories hear of what other devices change; without it, or on a mount
+	// that is read-only, they do not, but see it whenever they look.
+	Helper []string
+
 	// Debug logs every request.
 	Debug bool
 

@@ -28,10 +28,15 @@ type tree struct {
 	local   localDir
 	control *control
 	dirty   *dirtySet
+	watch   *watch
 	ctx     context.Context // ends when the file system is closed
 
 	server atomic.Pointer[fuse.Server] // set by Init
 	mount  atomic.Int64                // the id of the mount in /proc/self/mountinfo, 0 while unknown
+
+	poker      atomic.Pointer[poker]      // nil: those who watch hear nothing of others' changes
+	mounted    atomic.Pointer[mountEntry] // nil while unknown
+	unmounting atomic.Bool
 
 	mu       sync.Mutex // guards the below
 	files    map[echo.Ino]*file
@@ -54,7 +59,7 @@ func newTree(ctx context.Context, repo *echo.Repo, opts Options, proc procfs) *t
 		RawFileSystem: fuse.NewDefaultRawFileSystem(),
 		repo:          repo, opts: opts, log: opts.Logger, proc: newAuthors(proc),
 		owner: owner{uid: uint32(syscall.Geteuid()), gid: uint32(syscall.Getegid()), private: opts.AllowOther},
-		bases: newBases(proc), local: localDir{opts.LocalDir}, dirty: newDirtySet(), ctx: ctx,
+		bases: newBases(proc), local: localDir{opts.LocalDir}, dirty: newDirtySet(), watch: newWatch(), ctx: ctx,
 		files: make(map[echo.Ino]*file), handles: make(map[uint64]handle),
 		sources: newLRU[echo.Ino, source](maxSources), departed: newLRU[place, departure](maxDeparted),
 		own: make(map[entryKey]time.Time),

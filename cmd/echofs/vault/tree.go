@@ -55,8 +55,8 @@ func (v *Vault) mountTree(_ context.Context, req control.MountRequest) (mounted,
 	return m, nil
 }
 
-// helperCommand is this program as the helper of a mount. Where it cannot be
-// found any more, the mount does without.
+// helperCommand is this program as the helper of a mount; nil where it cannot
+// be found any more.
 func helperCommand() []string {
 	self, err := os.Executable()
 	if err != nil {
