@@ -8,6 +8,8 @@ import (
 	"maps"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	"echofs/echo/doc"
 	"echofs/echo/engine/guard"
 	"echofs/halo"
@@ -254,15 +256,11 @@ func (t *txn) applyData(e *halo.Entry, author halo.Author, data halo.Data) (verd
 		}
 	}
 	order := slices.SortedFunc(maps.Keys(docs), func(a, b doc.DocumentID) int { return bytes.Compare(a[:], b[:]) })
-	for _, id := range order {
-		m := docs[id]
-		var err error
-		if m.result, err = t.s.repo.engine.Merge(t.ctx, t.source(m.doc), m.chunks); err != nil {
-			if t.ctx.Err() != nil {
-				return verdict{}, t.ctx.Err()
-			}
-			return verdict{entryQuarantined, err}, nil
+	if err := t.mergeAll(docs); err != nil {
+		if t.ctx.Err() != nil {
+			return verdict{}, t.ctx.Err()
 		}
+		return verdict{entryQuarantined, err}, nil
 	}
 	o := origin{feed: e.Header.Feed, seq: e.Header.Seq, device: author.Device, identity: author.Identity, time: int64(e.Header.Time)}
 	for _, id := range order {
@@ -271,6 +269,20 @@ func (t *txn) applyData(e *halo.Entry, author halo.Author, data halo.Data) (verd
 		}
 	}
 	return verdict{}, nil
+}
+
+// mergeAll lets the engine merge the documents of an entry, on all its workers.
+// Nothing writes to the transaction meanwhile, so that they can all read it.
+func (t *txn) mergeAll(docs map[doc.DocumentID]*mergedDoc) error {
+	var g errgroup.Group
+	g.SetLimit(engineWorkers)
+	for _, m := range docs {
+		g.Go(func() (err error) {
+			m.result, err = t.s.repo.engine.Merge(t.ctx, t.source(m.doc), m.chunks)
+			return err
+		})
+	}
+	return g.Wait()
 }
 
 func (t *txn) absorbMerged(m *mergedDoc, o origin) error {

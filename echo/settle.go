@@ -343,9 +343,9 @@ func (s *Space) makeDocument(ctx context.Context, id doc.ObjectID, structure *do
 	return p, err
 }
 
-// prepareWorkers is how many documents are made at the same time: one for each
-// worker that the engine has by default.
-const prepareWorkers = 2
+// engineWorkers is how many documents are with the engine at the same time: one
+// for each worker that it has by default.
+const engineWorkers = 2
 
 // prepareAll makes the documents of new objects without the space's lock, so
 // that saves do not wait for the engine. What cannot be made is left out; the
@@ -360,7 +360,7 @@ func (s *Space) prepareAll(ctx context.Context, batch []dueThing) map[Ino]*prepa
 	var mu sync.Mutex // guards out
 	out := make(map[Ino]*preparation, len(batch))
 	var g errgroup.Group
-	g.SetLimit(prepareWorkers)
+	g.SetLimit(engineWorkers)
 	for _, d := range batch {
 		g.Go(func() error {
 			if p := s.prepare(ctx, d); p != nil {

@@ -2,6 +2,7 @@ package echotest
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"slices"
@@ -24,11 +25,30 @@ func Main(m *testing.M) int {
 		}
 		return 0
 	}
+	limitCases()
 	code := m.Run()
 	if shared.engine != nil {
 		shared.engine.Close()
 	}
 	return code
+}
+
+// quickCases is how many cases a property test draws. A case here makes vaults
+// and lets them talk, which takes a hundred times as long as a pure function.
+const quickCases = "15"
+
+// limitCases makes property tests quick, unless ECHOFS_SOAK is set or somebody
+// asked for a number of cases.
+func limitCases() {
+	const name = "rapid.checks"
+	if !flag.Parsed() {
+		flag.Parse()
+	}
+	asked := os.Getenv("ECHOFS_SOAK") != ""
+	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == name })
+	if f := flag.Lookup(name); f != nil && !asked {
+		_ = f.Value.Set(quickCases) // a number, which the flag takes
+	}
 }
 
 // shared is one engine for all vaults of a test program.
