@@ -111,6 +111,6 @@ func (a *app) commands() []*cobra.Command {
 		a.statCommand(), a.logCommand(), a.showCommand(), a.draftsCommand(), a.queryCommand(),
 		a.diffCommand(), a.restoreCommand(), a.undoCommand(), a.conflictsCommand(), a.trashCommand(),
 		a.signalCommand(), a.identityCommand(), a.phraseCommand(),
-		a.doctorCommand(), a.fsckCommand(), a.versionCommand(), a.manCommand(), a.engineCommand(), a.pokeCommand(), a.pokeCommand(),
+		a.doctorCommand(), a.fsckCommand(), a.versionCommand(), a.manCommand(), a.engineCommand(), a.pokeCommand(),
 	}
 }
