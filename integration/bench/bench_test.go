@@ -33,7 +33,7 @@ func TestQuantiles(t *testing.T) {
 			t.Errorf("got %q, want %q", got, c.text)
 		}
 	}
-	if got, want := ratio(samples{30}, samples{20}), "1.50×"; got != want {
+	if got, want := ratio(samples{30, 20, 50}, samples{20, 5}), "6.00× (4.00×)"; got != want {
 		t.Errorf("ratio: got %s, want %s", got, want)
 	}
 }
@@ -105,7 +105,7 @@ func TestReportNamesNoPlace(t *testing.T) {
 	f.cpu, f.count = 4000, 1
 	r.compare(f)
 	text := r.markdown()
-	want := "| create | 1.00 / 1.00 / 1.00 µs | 2.00 / 2.00 / 2.00 µs | 5.00 / 5.00 / 5.00 µs | 2.50× | 5.00× | 4.00 µs |\n"
+	want := "| create | 1.00 / 1.00 / 1.00 µs | 2.00 / 2.00 / 2.00 µs | 5.00 / 5.00 / 5.00 µs | 2.50× (2.50×) | 5.00× (5.00×) | 4.00 µs |\n"
 	if !strings.Contains(text, want) {
 		t.Errorf("got %s\nwant a line %s", text, want)
 	}

@@ -156,7 +156,11 @@ func (c *conductor) list(ctx context.Context) error {
 			}
 			return samples{took}, err
 		}
-		for range c.size.lists {
+		begun := time.Now()
+		for n := range c.size.lists {
+			if n > 0 && time.Since(begun) > listTime {
+				break
+			}
 			took, coldPlaces, err := c.forget(ctx)
 			if err != nil {
 				return err
@@ -180,8 +184,12 @@ func (c *conductor) list(ctx context.Context) error {
 	return nil
 }
 
-// warmLists is how often a warm listing is done after each cold one.
-const warmLists = 2
+// warmLists is how often a warm listing is done after each cold one; no further
+// cold one is begun after listTime, on a machine that is busy with other things.
+const (
+	warmLists = 2
+	listTime  = 25 * time.Second
+)
 
 // nothingFound takes grep's answer that there is no such line for a success.
 func nothingFound(err error) error {

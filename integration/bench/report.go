@@ -70,7 +70,7 @@ func (r *report) fact(what, format string, args ...any) {
 // markdown is the report as it is printed.
 func (r *report) markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s. Times are minimum / median / 99th percentile; ratios are of medians.\n\n", r.conditions)
+	fmt.Fprintf(&b, "%s. Times are minimum / median / 99th percentile; ratios are of medians, in parentheses of minima.\n\n", r.conditions)
 	b.WriteString("| | disk | bare FUSE | echofs | echofs : bare | echofs : disk | daemon's processor time |\n|---|---|---|---|---|---|---|\n")
 	for _, f := range r.compared {
 		disk, bare, own := f.times["disk"], f.times["bare"], f.times["echofs"]

@@ -52,10 +52,12 @@ func short(x float64) string {
 	return fmt.Sprintf("%.2f", x)
 }
 
-// ratio is how many times the median of b fits into the median of a.
+// ratio is how many times the median of b fits into the median of a, and in
+// parentheses the same of the minima, which others on the machine disturb less.
 func ratio(a, b samples) string {
-	if len(a) == 0 || b.median() == 0 {
+	if len(a) == 0 || b.min() == 0 {
 		return "–"
 	}
-	return short(float64(a.median())/float64(b.median())) + "×"
+	times := func(x, y time.Duration) string { return short(float64(x)/float64(y)) + "×" }
+	return fmt.Sprintf("%s (%s)", times(a.median(), b.median()), times(a.min(), b.min()))
 }
