@@ -2,12 +2,17 @@ package echo_test
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"echofs/echo"
+	"echofs/echo/doc"
 	"echofs/echo/echotest"
 	"echofs/halo"
 )
@@ -235,4 +240,97 @@ func TestDeleteInAnyOrder(t *testing.T) {
 		t.Errorf("eve has %q", got)
 	}
 	checkVaults(t, w.ada, w.bob, eve)
+}
+
+// TestDeletesConverge lets people edit, rename, delete and restore one file at
+// random, and compares with the rule: the file is deleted if a delete stands
+// that nobody replaced who had seen it, and the standing deletes together have
+// seen every other change.
+func TestDeletesConverge(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		tb := caseTB{t, rt}
+		w := newWorld(tb)
+		vaults, spaces := []*echotest.Vault{w.ada, w.bob}, []*echo.Space{w.adas, w.bobs}
+		put(tb, w.ada, "notes/f.json", `{"x":-1}`)
+		echotest.Exchange(tb, w.adas, w.bobs)
+		file, _ := w.ada.Resolve("notes/f.json")
+		var all []deed
+		known := []map[int]bool{{}, {}}
+		for i := range rapid.IntRange(1, 12).Draw(rt, "steps") {
+			who := rapid.IntRange(0, 1).Draw(rt, "who")
+			if rapid.IntRange(0, 3).Draw(rt, "meet") == 0 {
+				echotest.Exchange(tb, w.adas, w.bobs)
+				maps.Copy(known[0], known[1])
+				known[1] = maps.Clone(known[0])
+			}
+			deletes := act(tb, rt, vaults[who], spaces[who], file.ID, i)
+			all = append(all, deed{deletes, maps.Clone(known[who])})
+			known[who][len(all)-1] = true
+		}
+		echotest.Exchange(tb, w.adas, w.bobs)
+		for i, s := range spaces {
+			n, err := s.NodeByID(file.ID)
+			if got, want := err != nil, isDeleted(all); got != want {
+				rt.Errorf("vault %d: deleted %v, want %v (%v)", i, got, want, n.Name)
+			}
+		}
+		if a, b := tree(tb, w.ada, w.adas.Ino()), tree(tb, w.bob, w.bobs.Ino()); !slices.Equal(a, b) {
+			rt.Errorf("ada has %q, bob has %q", a, b)
+		}
+		checkVaults(tb, w.ada, w.bob)
+	})
+}
+
+// deed is what somebody did to the file, and what they had seen.
+type deed struct {
+	deletes bool
+	seen    map[int]bool
+}
+
+func isDeleted(all []deed) bool {
+	seen, stands := map[int]bool{}, false
+	for n, d := range all {
+		replaced := slices.ContainsFunc(all, func(by deed) bool { return by.seen[n] })
+		if d.deletes && !replaced {
+			stands = true
+			maps.Copy(seen, d.seen)
+			seen[n] = true
+		}
+	}
+	for n, d := range all {
+		stands = stands && (d.deletes || seen[n])
+	}
+	return stands
+}
+
+// act does one thing to the file, and reports whether that was deleting it.
+func act(tb testing.TB, rt *rapid.T, v *echotest.Vault, s *echo.Space, id doc.ObjectID, i int) bool {
+	ctx := context.Background()
+	n, err := s.NodeByID(id)
+	if err != nil {
+		if _, err := v.RestoreDeleted(ctx, s.ID(), id); err != nil {
+			rt.Fatal(err)
+		}
+		return false
+	}
+	content := []byte(fmt.Sprintf(`{"x":%d}`, i))
+	switch rapid.IntRange(0, 2).Draw(rt, "act") {
+	case 0:
+		if _, err := v.Save(ctx, echo.Save{Ino: n.Ino, Data: content}); err != nil {
+			rt.Fatal(err)
+		}
+	case 1:
+		if _, _, err := v.Move(ctx, n.Ino, n.Parent, fmt.Sprintf("f%d.json", i), false); err != nil {
+			rt.Fatal(err)
+		}
+	default: // renamed over another, which is a delete at once
+		other := fmt.Sprintf("notes/%s%d.json", v.Opts.IdentityName, i)
+		put(tb, v, other, `{}`)
+		over, _ := v.Resolve(other)
+		if _, err := v.Save(ctx, echo.Save{Ino: over.Ino, Data: content, Consume: n.Ino}); err != nil {
+			rt.Fatal(err)
+		}
+		return true
+	}
+	return false
 }
