@@ -11,6 +11,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"echofs/echo"
+	"echofs/echo/doc"
 )
 
 // control answers for the directories called .echofs: the mount's and those of
@@ -23,6 +24,7 @@ type control struct {
 	mu       sync.Mutex // guards the below
 	nodes    map[uint64]*controlNode
 	dirs     map[uint64][]fuse.DirEntry // open directories
+	listings *lru[controlPlace, listing]
 	lastOpen uint64
 }
 
@@ -38,17 +40,23 @@ type controlPlace struct {
 	path string // "" for .echofs itself
 }
 
-// view is what there is at a place: a directory, or a file.
+// view is what there is at a place: a directory, a file, or a symbolic link.
 type view struct {
+	link    string                                    // where a link leads
 	list    func() ([]viewEntry, error)               // of a directory
 	content func(ctx context.Context) ([]byte, error) // of a file
 	modTime time.Time
+	deleted doc.ObjectID // the object in the trash that it stands for
 }
 
 type viewEntry struct {
 	name string
 	dir  bool
+	link bool
 }
+
+// entry is the view as an entry of a listing.
+func (v view) entry(name string) viewEntry { return viewEntry{name, v.isDir(), v.link != ""} }
 
 func (v view) isDir() bool { return v.list != nil }
 
@@ -68,12 +76,21 @@ var providers = []provider{
 	{name: "peers.json", inRoot: true, view: told("peers.json")},
 	{name: "meta", inSpace: true, dir: true, view: (*control).meta},
 	{name: "by-id", inSpace: true, dir: true, view: (*control).byID},
+	{name: "by-type", inSpace: true, dir: true, view: (*control).byType},
+	{name: "query", inSpace: true, dir: true, view: (*control).query},
+	{name: "refs", inSpace: true, dir: true, view: mirrored("refs", graph((*echo.Space).Refs))},
+	{name: "backlinks", inSpace: true, dir: true, view: mirrored("backlinks", graph((*echo.Space).Backlinks))},
+	{name: "history", inSpace: true, dir: true, view: mirrored("history", history)},
+	{name: "members", inSpace: true, dir: true, view: (*control).members},
 	{name: "drafts", inSpace: true, dir: true, view: (*control).drafts},
+	{name: "conflicts", inSpace: true, dir: true, view: (*control).conflicts},
+	{name: "trash", inSpace: true, dir: true, view: (*control).trash},
 }
 
 func newControl(t *tree) *control {
 	return &control{t: t, started: time.Now(), seed: maphash.MakeSeed(),
-		nodes: make(map[uint64]*controlNode), dirs: make(map[uint64][]fuse.DirEntry)}
+		listings: newLRU[controlPlace, listing](maxListings),
+		nodes:    make(map[uint64]*controlNode), dirs: make(map[uint64][]fuse.DirEntry)}
 }
 
 // view finds what there is at a place.
@@ -106,7 +123,7 @@ func (c *control) top(dir echo.Node) []viewEntry {
 	var out []viewEntry
 	for _, p := range providers {
 		if p.in(dir.Kind) && (p.dir || c.t.opts.Control != nil) {
-			out = append(out, viewEntry{p.name, p.dir})
+			out = append(out, viewEntry{name: p.name, dir: p.dir})
 		}
 	}
 	return out
@@ -203,9 +220,12 @@ func (c *control) forget(id, lookups uint64) {
 // now, which may be another one when it is read.
 func (c *control) attr(p controlPlace, v view, out *fuse.Attr) error {
 	n := echo.Node{Kind: echo.KindLocal, Mode: 0o444, ModTime: v.modTime, Changed: v.modTime}
-	if v.isDir() {
+	switch {
+	case v.link != "":
+		n.Kind, n.Target = echo.KindLocalLink, v.link
+	case v.isDir():
 		n.Kind, n.Mode = echo.KindFolder, 0o555
-	} else {
+	default:
 		data, err := c.read(v)
 		if err != nil {
 			return err
@@ -237,6 +257,15 @@ func (c *control) getAttr(id uint64, out *fuse.AttrOut) error {
 	return c.attr(p, v, &out.Attr)
 }
 
+// readlink returns where a link leads.
+func (c *control) readlink(id uint64) ([]byte, error) {
+	_, v, err := c.at(id)
+	if err == nil && v.link == "" {
+		err = syscall.EINVAL
+	}
+	return []byte(v.link), err
+}
+
 // open makes a snapshot of a file.
 func (c *control) open(id uint64, flags uint32, out *fuse.OpenOut) error {
 	_, v, err := c.at(id)
@@ -245,6 +274,8 @@ func (c *control) open(id uint64, flags uint32, out *fuse.OpenOut) error {
 		return err
 	case v.isDir():
 		return syscall.EISDIR
+	case v.link != "":
+		return syscall.ELOOP
 	case wantsWrite(flags):
 		return syscall.EROFS
 	}
@@ -283,8 +314,11 @@ func (c *control) entries(p controlPlace, id uint64, list []viewEntry) []fuse.Di
 	out := []fuse.DirEntry{{Name: ".", Mode: syscall.S_IFDIR, Ino: id}, {Name: "..", Mode: syscall.S_IFDIR, Ino: uint64(p.dir)}}
 	for _, e := range list {
 		mode := uint32(syscall.S_IFREG)
-		if e.dir {
+		switch {
+		case e.dir:
 			mode = syscall.S_IFDIR
+		case e.link:
+			mode = syscall.S_IFLNK
 		}
 		out = append(out, fuse.DirEntry{Name: e.name, Mode: mode, Ino: c.id(p.child(e.name))})
 	}

@@ -31,6 +31,7 @@ var errnos = []struct {
 	{echo.ErrDraftQuota, syscall.EDQUOT},
 	{echo.ErrClosed, syscall.ESHUTDOWN},
 	{echo.ErrEngine, syscall.EIO},
+	{echo.ErrBadQuery, syscall.ENOENT}, // the name of a directory that is not
 	{context.DeadlineExceeded, syscall.ETIMEDOUT},
 	{context.Canceled, syscall.ESHUTDOWN}, // only unmounting cancels
 }

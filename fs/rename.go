@@ -45,6 +45,9 @@ func (t *tree) Rename(_ <-chan struct{}, in *fuse.RenameIn, oldName, newName str
 	if in.Flags&^unix.RENAME_NOREPLACE != 0 {
 		return fuse.EINVAL // exchange and whiteout
 	}
+	if isControl(in.NodeId) {
+		return errnoElsewhere(t.takeFromTrash(in, oldName, newName))
+	}
 	if err := t.mayMake(&in.InHeader, oldName); err != nil {
 		return errno(err)
 	}

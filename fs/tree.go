@@ -318,6 +318,10 @@ func (t *tree) mayOpen(c fuse.Caller, n echo.Node, mask uint32) error {
 
 // Readlink implements fuse.RawFileSystem.
 func (t *tree) Readlink(_ <-chan struct{}, h *fuse.InHeader) ([]byte, fuse.Status) {
+	if isControl(h.NodeId) {
+		target, err := t.control.readlink(h.NodeId)
+		return target, errno(err)
+	}
 	n, _, err := t.node(echo.Ino(h.NodeId))
 	if err != nil {
 		return nil, errno(err)

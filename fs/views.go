@@ -67,9 +67,9 @@ func (c *control) metaFile(n echo.Node) view {
 func (c *control) metaList(ino echo.Ino) ([]viewEntry, error) {
 	var out []viewEntry
 	err := c.t.repo.List(ino, 0, func(n echo.Node) bool {
-		out = append(out, viewEntry{n.Name + jsonExt, false})
+		out = append(out, viewEntry{name: n.Name + jsonExt})
 		if n.Kind.IsDir() {
-			out = append(out, viewEntry{n.Name, true})
+			out = append(out, viewEntry{name: n.Name, dir: true})
 		}
 		return len(out) < maxListed
 	})
@@ -132,7 +132,7 @@ func (c *control) idList(dir echo.Node) ([]viewEntry, error) {
 	var out []viewEntry
 	err := c.each(dir.Ino, func(n echo.Node) bool {
 		if n.Kind.IsFile() {
-			out = append(out, viewEntry{idName(n), false})
+			out = append(out, viewEntry{name: idName(n)})
 		}
 		return len(out) < maxListed
 	})
@@ -203,10 +203,10 @@ func draftList(all []echo.Draft, rest string) []viewEntry {
 		name, _, deeper := strings.Cut(below, "/")
 		switch {
 		case !deeper:
-			out = append(out, viewEntry{name, false}, viewEntry{name + errorExt, false})
+			out = append(out, viewEntry{name: name}, viewEntry{name: name + errorExt})
 		case !dirs[name]:
 			dirs[name] = true
-			out = append(out, viewEntry{name, true})
+			out = append(out, viewEntry{name: name, dir: true})
 		}
 	}
 	return out

@@ -1,0 +1,284 @@
+package fs
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"echofs/echo"
+	"echofs/echo/names"
+)
+
+// record is a file of JSON.
+func record(modTime time.Time, v any) view {
+	return view{modTime: modTime, content: func(context.Context) ([]byte, error) {
+		out, err := json.MarshalIndent(v, "", "  ")
+		return append(out, '\n'), err
+	}}
+}
+
+// plainName makes a part of a file's name of a name that people gave.
+func plainName(name string) string {
+	if name == "" {
+		return "unknown"
+	}
+	return names.Escape(name, true)
+}
+
+// history makes the directory of the versions of an object, the oldest first.
+func history(c *control, n echo.Node, _ string) func(context.Context) ([]item, error) {
+	return func(ctx context.Context) ([]item, error) {
+		revs, err := c.t.repo.History(ctx, n.Ino)
+		if err != nil {
+			return nil, err
+		}
+		ext := jsonExt
+		if n.Kind == echo.KindText {
+			ext = path.Ext(n.Name)
+		}
+		out := make([]item, 0, len(revs))
+		for i := len(revs) - 1; i >= 0; i-- {
+			r := revs[i]
+			name := fmt.Sprintf("%d-%s-%s%s", r.Rev, r.Time.UTC().Format("20060102T150405Z"), plainName(r.Author), ext)
+			out = append(out, item{name, c.version(n.Ino, r)})
+		}
+		return out, nil
+	}
+}
+
+func (c *control) version(ino echo.Ino, r echo.Revision) view {
+	return view{modTime: r.Time, content: func(ctx context.Context) ([]byte, error) {
+		return c.t.repo.Show(ctx, ino, strconv.Itoa(r.Rev), false)
+	}}
+}
+
+// memberRecord is a member as the command shows it.
+type memberRecord struct {
+	DID     string         `json:"did"`
+	Name    string         `json:"name"`
+	Role    string         `json:"role"`
+	Devices []deviceRecord `json:"devices"`
+}
+
+type deviceRecord struct {
+	ID       string     `json:"id"`
+	Name     string     `json:"name"`
+	LastSeen *time.Time `json:"last_seen"`
+}
+
+// members has a file for each member of the space.
+func (c *control) members(dir echo.Node, rest string) (view, error) {
+	return c.made(dir, "members", rest, func(context.Context) ([]item, error) {
+		s, err := c.space(dir)
+		if err != nil {
+			return nil, err
+		}
+		var out []item
+		taken := map[string]bool{}
+		for _, m := range s.MemberList() {
+			r := memberRecord{DID: m.DID, Name: m.Name, Role: strings.ToLower(m.Role), Devices: []deviceRecord{}}
+			for _, d := range m.Devices {
+				r.Devices = append(r.Devices, deviceRecord{d.ID, d.Name, whenSeen(d.LastSeen)})
+			}
+			name := plainName(m.Name)
+			if taken[name] {
+				name += "@" + m.DID[max(0, len(m.DID)-6):]
+			}
+			taken[name] = true
+			out = append(out, item{name + jsonExt, record(dir.Changed, r)})
+		}
+		return out, nil
+	})
+}
+
+func whenSeen(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// conflictRecord is a contested field as the command shows it.
+type conflictRecord struct {
+	Path    string          `json:"path"`
+	Pointer string          `json:"pointer"`
+	Values  []conflictValue `json:"values"`
+}
+
+type conflictValue struct {
+	Value  json.RawMessage `json:"value"`
+	Author string          `json:"author"`
+	Device string          `json:"device"`
+	Time   time.Time       `json:"time"`
+	Winner bool            `json:"winner"`
+}
+
+// conflicts has a file for each file with contested fields, at its path and
+// ".json".
+func (c *control) conflicts(dir echo.Node, rest string) (view, error) {
+	if base, ok := strings.CutSuffix(rest, jsonExt); ok {
+		if n, err := c.walk(dir, base); err == nil && n.Kind.IsFile() {
+			return c.conflictsOf(n)
+		}
+	}
+	n, err := c.walk(dir, rest)
+	if err != nil {
+		return view{}, err
+	}
+	s, err := c.space(dir)
+	if err != nil {
+		return view{}, err
+	}
+	if n.Kind != echo.KindFolder && n.Kind != echo.KindSpace {
+		return view{}, echo.ErrNotFound
+	}
+	return view{modTime: n.ModTime, list: func() ([]viewEntry, error) {
+		ctx, cancel := context.WithTimeout(c.t.ctx, controlTime)
+		defer cancel()
+		all, err := s.Conflicts(ctx)
+		return conflictList(all, rest), err
+	}}, nil
+}
+
+func (c *control) conflictsOf(n echo.Node) (view, error) {
+	ctx, cancel := context.WithTimeout(c.t.ctx, controlTime)
+	defer cancel()
+	all, err := c.t.repo.ConflictsOf(ctx, n.Ino)
+	if err != nil {
+		return view{}, err
+	}
+	if len(all) == 0 {
+		return view{}, echo.ErrNotFound
+	}
+	out := make([]conflictRecord, 0, len(all))
+	for _, f := range all {
+		r := conflictRecord{Path: f.Path, Pointer: f.Pointer}
+		for _, v := range f.Values {
+			r.Values = append(r.Values, conflictValue{v.Value, v.Author, v.Device, v.Time, v.Winner})
+		}
+		out = append(out, r)
+	}
+	return record(n.ModTime, out), nil
+}
+
+// conflictList lists a directory of conflicts.
+func conflictList(all []echo.Conflict, rest string) []viewEntry {
+	prefix := ""
+	if rest != "" {
+		prefix = rest + "/"
+	}
+	seen := map[viewEntry]bool{}
+	var out []viewEntry
+	for _, f := range all {
+		below, ok := strings.CutPrefix(f.Path, prefix)
+		if !ok {
+			continue
+		}
+		name, _, deeper := strings.Cut(below, "/")
+		e := viewEntry{name: name, dir: deeper}
+		if !deeper {
+			e.name += jsonExt
+		}
+		if !seen[e] {
+			seen[e] = true
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// trashRecord is a deleted object.
+type trashRecord struct {
+	ID      string     `json:"id"`
+	Path    string     `json:"path"`
+	Kind    string     `json:"kind"`
+	Type    string     `json:"type"`
+	Deleted time.Time  `json:"deleted"`
+	By      string     `json:"by"`
+	Device  string     `json:"device"`
+	Waiting *time.Time `json:"waiting_until,omitempty"`
+}
+
+// trash has a file for each deleted object, by the names that they had, with
+// what is known of it.
+func (c *control) trash(dir echo.Node, rest string) (view, error) {
+	return c.made(dir, "trash", rest, func(ctx context.Context) ([]item, error) {
+		s, err := c.space(dir)
+		if err != nil {
+			return nil, err
+		}
+		all, err := s.Trash(ctx)
+		if err != nil {
+			return nil, err
+		}
+		out := make([]item, 0, len(all))
+		taken := map[string]bool{}
+		for _, x := range all {
+			r := trashRecord{ID: x.ID.String(), Path: x.Path, Kind: x.Kind.String(), Type: x.Type,
+				Deleted: x.Deleted, By: x.By, Device: x.Device}
+			if x.Waiting {
+				r.Waiting = &x.Until
+			}
+			name := plainName(path.Base(x.Path))
+			if taken[name] {
+				name = names.Suffixed(name, r.ID)
+			}
+			taken[name] = true
+			v := record(x.Deleted, r)
+			v.deleted = x.ID
+			out = append(out, item{name, v})
+		}
+		return out, nil
+	})
+}
+
+// takeFromTrash restores a deleted object that is renamed out of the trash, and
+// gives it the new place.
+func (t *tree) takeFromTrash(in *fuse.RenameIn, oldName, newName string) error {
+	target := in.InHeader
+	target.NodeId = in.Newdir
+	if err := t.mayMake(&target, newName); err != nil {
+		return err
+	}
+	p, err := t.control.place(in.NodeId)
+	if err != nil {
+		return err
+	}
+	v, err := t.control.view(p.child(oldName))
+	if err != nil {
+		return err
+	}
+	if v.deleted.IsZero() {
+		return syscall.EROFS
+	}
+	dir, err := t.repo.Node(p.dir)
+	if err != nil {
+		return err
+	}
+	to := place{echo.Ino(in.Newdir), newName}
+	switch n, err := t.repo.Node(to.parent); {
+	case err != nil:
+		return err
+	case n.Space != dir.Space || n.Kind == echo.KindRoot:
+		return syscall.EXDEV
+	}
+	if _, err := t.repo.Lookup(to.parent, to.name); err == nil {
+		return syscall.EEXIST
+	}
+	ctx, cancel := t.saveContext()
+	defer cancel()
+	n, err := t.repo.RestoreDeleted(ctx, dir.Space, v.deleted)
+	if err == nil && (place{n.Parent, n.Name} != to) {
+		_, _, err = t.repo.Move(ctx, n.Ino, to.parent, to.name, false)
+	}
+	t.control.forgetListing(p)
+	t.dirty.entry(to) // the kernel has moved the other inode there
+	return err
+}
