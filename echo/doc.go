@@ -26,6 +26,13 @@
 // deleted, so that editors which remove and re-create a file keep its object.
 // Both waits are in the store and survive a restart.
 //
+// # Deleting
+//
+// A delete counts against what its author had seen (delete.go): an edit that no
+// delete had seen brings the object back, on all vaults alike. Large removals
+// are held before they are told to others (remove.go). Concurrent values of one
+// field are conflicts until somebody writes the field (conflict.go).
+//
 // # What others did
 //
 // [Space.Ingest] takes entries of other devices' feeds. They are checked cheap
