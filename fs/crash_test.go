@@ -85,6 +85,12 @@ func TestOtherUsers(t *testing.T) {
 			}
 			m.fails(nobody + `sh -c 'echo "{}" > a.json'`)
 			m.fails(nobody + `touch new.json`)
+			m.fails(nobody + `cat .echofs/meta/a.json.json`)
+			m.fails(nobody + `chmod 666 a.json`)
+			m.fails(nobody + `touch -d 2001-02-03 a.json`)
+			if allow {
+				m.want(nobody+`cat < a.json`, "{}\n") // it was opened by the owner
+			}
 		})
 	}
 }

@@ -10,7 +10,13 @@
 //	    plan.md           a text object
 //	    .note.json.swp    a local file: a plain file in Options.LocalDir
 //	    folder/
-//	    .echofs/          meta/<path>.json, by-id/<id>.json, drafts/<path>, …
+//	    .echofs/
+//	      meta/<path>.json, by-id/<id>.json, members/<name>.json
+//	      history/<path>/<n>-<time>-<author>.json
+//	      by-type/<type>/, refs/<path>/, backlinks/<path>/, query/<conditions>/
+//	                      symbolic links into the space
+//	      drafts/<path>, conflicts/<path>.json
+//	      trash/          deleted objects; to rename one out restores it
 //
 // The control directories answer to their name and are listed nowhere. Nodes of
 // the repository have their echo.Ino as FUSE node id, so nothing is kept in
@@ -51,9 +57,28 @@
 // up again by itself. Local files that were replaced are served for a moment
 // longer.
 //
-// Entries that appear or go make no events for programs that watch a directory,
-// and changes none for those that watch a file, unless the kernel sees somebody
-// touch them; that is left to a process that does not serve the mount.
+// # Who watches
+//
+// The kernel tells programs that watch files and directories of what programs of
+// this machine do, not of what it is told has changed. So changes that come from
+// other devices are played to it by a helper, a process of its own that is started
+// before the mount (PokeMain): it creates, touches, renames or removes, while the
+// daemon shows it, and nobody else, the tree as it was before the change. What it
+// asks for alters nothing but what the kernel remembers.
+//
+//  1. The kernel is told of a change first, and everybody sees it; the helper
+//     comes after that. If it is slow, dead, or has more to do than it can, those
+//     who look see the truth and those who watch do not hear of it.
+//  2. What happened to a node since its last poke is told by one poke.
+//  3. The daemon never waits for the helper but in the goroutine that sends, 64 ms
+//     for each poke, and the helper never holds what the daemon needs.
+//  4. The helper follows no symbolic link, leaves no mount, and does nothing where
+//     the mount is not there any more.
+//
+// # Who may ask
+//
+// The owner of the mount and root; others only with Options.AllowOther, as far as
+// permissions let them: see gate.
 //
 // # Locks
 //
@@ -66,7 +91,9 @@
 //
 // # Limits against POSIX
 //
-// No hard links, device nodes, extended attributes, or exchange of two names.
+// No hard links, device nodes, extended attributes that can be set, or exchange
+// of two names. On read-only mounts, and for removed folders' contents, those who
+// watch hear nothing of other devices.
 // Owner and group cannot be changed; asking for it is answered with success.
 // Sizes seen by fstat on a handle that is being written are those of the last
 // save. A lock is honoured on this machine only. After a restart of the daemon

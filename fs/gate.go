@@ -216,6 +216,20 @@ func (g gate) Rename(cancel <-chan struct{}, in *fuse.RenameIn, oldName, newName
 	return g.tree.Rename(cancel, in, oldName, newName)
 }
 
+func (g gate) GetXAttr(cancel <-chan struct{}, h *fuse.InHeader, attr string, dest []byte) (uint32, fuse.Status) {
+	if st := g.admit(h); st != fuse.OK {
+		return 0, st
+	}
+	return g.tree.GetXAttr(cancel, h, attr, dest)
+}
+
+func (g gate) ListXAttr(cancel <-chan struct{}, h *fuse.InHeader, dest []byte) (uint32, fuse.Status) {
+	if st := g.admit(h); st != fuse.OK {
+		return 0, st
+	}
+	return g.tree.ListXAttr(cancel, h, dest)
+}
+
 func (g gate) StatFs(cancel <-chan struct{}, h *fuse.InHeader, out *fuse.StatfsOut) fuse.Status {
 	if st := g.admit(h); st != fuse.OK {
 		return st

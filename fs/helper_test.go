@@ -37,6 +37,25 @@ var helpers = map[string]func(args []string) error{
 	"edit":       helpEdit,
 	"pipeline":   helpPipeline,
 	"watch":      helpWatch,
+	"getxattr":   helpGetxattr,
+}
+
+// helpGetxattr prints an extended attribute, or for the name "" all their names,
+// or the error.
+func helpGetxattr(args []string) error {
+	buf := make([]byte, 4096)
+	n, err := 0, error(nil)
+	if args[1] == "" {
+		n, err = unix.Listxattr(args[0], buf)
+	} else {
+		n, err = unix.Getxattr(args[0], args[1], buf)
+	}
+	if err != nil {
+		_, err = fmt.Print(unix.ErrnoName(err.(unix.Errno)))
+		return err
+	}
+	_, err = fmt.Print(strings.ReplaceAll(string(buf[:n]), "\x00", " "))
+	return err
 }
 
 func helpTruncate(args []string) error {

@@ -299,6 +299,12 @@ func (c *client) close() {
 	c.cmd.Wait()
 }
 
+// getxattr returns an extended attribute as a client sees it.
+func (m *mounted) getxattr(path, name string) string {
+	m.tb.Helper()
+	return m.helper("getxattr", path, name)
+}
+
 // controlStub answers with the name that was asked for.
 func controlStub(asked chan<- string) func(context.Context, string) ([]byte, error) {
 	return func(_ context.Context, name string) ([]byte, error) {

@@ -194,8 +194,8 @@ func (t *tree) mountOptions() *fuse.MountOptions {
 		// An open that truncates is seen with its handle; write handles, which
 		// bypass the page cache, can be mapped.
 		ExtraCapabilities: fuse.CAP_ATOMIC_O_TRUNC | fuse.CAP_DIRECT_IO_ALLOW_MMAP,
-		DisableXAttrs:     true, // or else each write asks for one
-		DisableSplice:     true, // content comes from memory, and pipes would stay open
+		DisableXAttrs:     !t.opts.XAttr, // or else each write asks for one
+		DisableSplice:     true,          // content comes from memory, and pipes would stay open
 		Debug:             t.opts.Debug,
 		Logger:            log.New(logWriter{t.log}, "", 0),
 		PanicHandler:      t.recovered,

@@ -22,6 +22,10 @@ type Options struct {
 	// user_allow_other in /etc/fuse.conf.
 	AllowOther bool
 
+	// XAttr shows what is known of a file as extended attributes user.echofs.*. It
+	// makes long listings and every write several times slower.
+	XAttr bool
+
 	// ReadOnly makes the whole mount read-only.
 	ReadOnly bool
 

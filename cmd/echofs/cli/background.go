@@ -75,7 +75,7 @@ func daemonCommand(dir *vault.Dir, f *mountFlags, ready *os.File) (*exec.Cmd, er
 		return nil, err
 	}
 	args := []string{"--home", dir.Path(), "mount", "--ready-fd", "3"}
-	for flag, on := range map[string]bool{"--read-only": f.req.ReadOnly, "--allow-other": f.req.AllowOther, "--offline": f.offline} {
+	for flag, on := range map[string]bool{"--read-only": f.req.ReadOnly, "--allow-other": f.req.AllowOther, "--xattr": f.req.Xattr, "--offline": f.offline} {
 		if on {
 			args = append(args, flag)
 		}

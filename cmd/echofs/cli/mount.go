@@ -53,6 +53,7 @@ The first mount makes an identity, a device, and the space "personal".
 	fl.StringVar(&f.req.Space, "space", "", "mount only this space")
 	fl.BoolVar(&f.req.ReadOnly, "read-only", false, "refuse all writes")
 	fl.BoolVar(&f.req.AllowOther, "allow-other", false, "let other users in, as far as modes allow")
+	fl.BoolVar(&f.req.Xattr, "xattr", false, "show what is known of files as extended attributes, which is slow")
 	fl.BoolVar(&f.offline, "offline", false, "do not talk to other devices")
 	fl.StringArrayVar(&f.signal, "signal", nil, "URL of a signaling server; may be repeated; \"\" for none")
 	fl.StringArrayVar(&f.ice, "ice", nil, "URL of a STUN or TURN server; may be repeated; \"\" for none")
