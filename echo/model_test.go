@@ -356,19 +356,32 @@ func conflictValues(rt *rapid.T, s *echo.Space) map[string][]string {
 	return out
 }
 
+// soak reports whether a test is to be thorough, and sets how many cases
+// properties try in it, unless somebody asked for a number.
+func soak(t *testing.T, quick, thorough string) bool {
+	t.Helper()
+	soaking := os.Getenv("ECHOFS_SOAK") != ""
+	checks := flag.Lookup("rapid.checks").Value
+	if checks.String() != "100" {
+		return soaking
+	}
+	n := quick
+	if soaking {
+		n = thorough
+	}
+	if err := checks.Set(n); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = checks.Set("100") })
+	return soaking
+}
+
 // TestSavesLoseNothing lets people edit two files at random, with the ways that
 // editors have, while they meet at random. ECHOFS_SOAK=1 makes it thorough.
 func TestSavesLoseNothing(t *testing.T) {
-	checks, most := "25", 16
-	if os.Getenv("ECHOFS_SOAK") != "" {
-		checks, most = "2000", 60
-	}
-	was := flag.Lookup("rapid.checks").Value.String()
-	if was == "100" { // nobody asked for another number
-		if err := flag.Set("rapid.checks", checks); err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = flag.Set("rapid.checks", was) }()
+	most := 16
+	if soak(t, "25", "2000") {
+		most = 60
 	}
 	rapid.Check(t, func(rt *rapid.T) {
 		e := newEditing(t, rt)
