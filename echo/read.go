@@ -1,6 +1,7 @@
 package echo
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -66,24 +67,66 @@ func (r *Repo) List(parent, after Ino, fn func(Node) bool) error {
 		if err != nil {
 			return fmt.Errorf("list directory %d: %w", parent, err)
 		}
-		for _, ino := range page {
-			n, err := r.Node(ino)
-			if isNotFound(err) || err == nil && (n.Parent != parent || n.Name == "") {
+		rows, err := r.nodeRows(page)
+		if err != nil {
+			return fmt.Errorf("list directory %d: %w", parent, err)
+		}
+		for i, ino := range page {
+			if row := rows[i]; row == nil || row.Parent != parent || row.Name == "" {
 				continue // moved or removed since the page was read
 			}
-			if err != nil {
-				return err
-			}
-			if !fn(n) {
+			if !fn(r.nodeOf(ino, rows[i])) {
 				return nil
 			}
-			after = ino
 		}
 		if len(page) < listPage {
 			return nil
 		}
 		after = page[len(page)-1]
 	}
+}
+
+// sparse is how many times more numbers than nodes a range may have to be
+// worth scanning.
+const sparse = 8
+
+// nodeRows returns the rows of nodes, whose numbers ascend; nil for those that
+// are gone. Children of one directory mostly have numbers close together, and
+// one scan is much cheaper than a get for each.
+func (r *Repo) nodeRows(inos []Ino) ([]*nodeRow, error) {
+	rows := make([]*nodeRow, len(inos))
+	if len(inos) == 0 {
+		return rows, nil
+	}
+	first, last := inos[0], inos[len(inos)-1]
+	if int(last-first) > sparse*len(inos) {
+		for i, ino := range inos {
+			row, err := getNode(r.store, ino)
+			if err != nil && !isNotFound(err) {
+				return nil, err
+			}
+			rows[i] = row
+		}
+		return rows, nil
+	}
+	next := 0
+	var bad error
+	err := r.store.Scan(key(tableNode, first), key(tableNode, last+1), func(k, v []byte) bool {
+		ino := keyIno(k, 1)
+		for next < len(inos) && inos[next] < ino {
+			next++
+		}
+		if next == len(inos) || inos[next] != ino {
+			return next < len(inos)
+		}
+		row := &nodeRow{}
+		if bad = decodeRow(v, row); bad != nil {
+			return false
+		}
+		rows[next] = row
+		return true
+	})
+	return rows, errors.Join(err, bad)
 }
 
 // Content returns what an object's file holds now: a draft if there is one.

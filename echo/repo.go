@@ -71,6 +71,8 @@ type Repo struct {
 	stopped chan struct{} // closed when the settler has ended
 	kick    chan struct{} // wakes the settler
 
+	sleepsUntil atomic.Int64 // ms: when the settler wakes by itself
+
 	mu     sync.RWMutex // guards spaces
 	spaces map[SpaceID]*Space
 

@@ -32,7 +32,7 @@ const (
 func (t *txn) due(ino Ino, what dueKind, after time.Duration) int64 {
 	ms := t.now.Add(after).UnixMilli()
 	t.put(key(tableDue, uint64(ms), ino), []byte{byte(what)})
-	t.after = append(t.after, t.s.repo.wake)
+	t.after = append(t.after, func() { t.s.repo.wake(ms) })
 	return ms
 }
 
@@ -42,7 +42,12 @@ func (t *txn) settleLater(ino Ino, row *nodeRow) {
 	t.putNode(ino, row)
 }
 
-func (r *Repo) wake() {
+// wake tells the settler about something that is due, if it would sleep too
+// long otherwise.
+func (r *Repo) wake(ms int64) {
+	if ms >= r.sleepsUntil.Load() {
+		return
+	}
 	select {
 	case r.kick <- struct{}{}:
 	default:
@@ -70,7 +75,9 @@ const retryDelay = time.Second
 func (r *Repo) sleepUntilDue(ctx context.Context, now int64) bool {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	r.sleepsUntil.Store(farFuture) // what becomes due from here on wakes it
 	if next, ok := r.nextDue(); ok {
+		r.sleepsUntil.Store(next)
 		wait := time.Duration(next-now) * time.Millisecond
 		if next <= now {
 			wait = retryDelay // it was due and could not be done

@@ -39,11 +39,11 @@ func (k *keeper) end() {
 // call passes a frame to the worker and returns its reply. When ctx ends, call
 // does; the worker is left to finish until its own deadline, since killing it
 // would cost the documents it holds.
-func (k *keeper) call(ctx context.Context, frame []byte) ([]byte, error) {
+func (k *keeper) call(ctx context.Context, frame []byte, timeout time.Duration) ([]byte, error) {
 	if err := k.take(ctx); err != nil {
 		return nil, err
 	}
-	deadline, err := k.send(frame)
+	deadline, err := k.send(frame, timeout)
 	var reply []byte
 	if err == nil {
 		reply, err = k.proc.receive(ctx, deadline)
@@ -98,9 +98,9 @@ func (k *keeper) finish(deadline time.Time) {
 // send passes a frame to a worker that lives, and returns until when the reply
 // must be there. A worker that had died before it saw the frame is replaced
 // once: only a new one can tell whether the frame is to blame.
-func (k *keeper) send(frame []byte) (deadline time.Time, err error) {
+func (k *keeper) send(frame []byte, timeout time.Duration) (deadline time.Time, err error) {
 	if k.proc != nil && k.proc.running() {
-		deadline = time.Now().Add(k.opts.CallTimeout)
+		deadline = time.Now().Add(timeout)
 		if err = k.proc.send(frame, deadline); !errors.Is(err, errUntouched) {
 			return deadline, err
 		}
@@ -108,7 +108,7 @@ func (k *keeper) send(frame []byte) (deadline time.Time, err error) {
 	if err = k.start(); err != nil {
 		return deadline, err
 	}
-	deadline = time.Now().Add(k.opts.CallTimeout)
+	deadline = time.Now().Add(timeout)
 	return deadline, k.proc.send(frame, deadline)
 }
 
