@@ -247,7 +247,7 @@ func TestDeleteInAnyOrder(t *testing.T) {
 // that nobody replaced who had seen it, and the standing deletes together have
 // seen every other change.
 func TestDeletesConverge(t *testing.T) {
-	soak(t, "40", "3000")
+	soak(t, "3000")
 	rapid.Check(t, func(rt *rapid.T) {
 		tb := caseTB{t, rt}
 		w := newWorld(tb)
