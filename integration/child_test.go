@@ -128,9 +128,6 @@ func (s *stream) next(v any) {
 	}
 }
 
-// interrupt sends a signal to the child.
-func (s *stream) interrupt(sig os.Signal) { _ = s.cmd.Process.Signal(sig) }
-
 // wait waits for the end of the child and returns its exit status.
 func (s *stream) wait() int {
 	if !s.done {
