@@ -70,8 +70,8 @@
 //     comes after that. If it is slow, dead, or has more to do than it can, those
 //     who look see the truth and those who watch do not hear of it.
 //  2. What happened to a node since its last poke is told by one poke.
-//  3. The daemon never waits for the helper but in the goroutine that sends, 64 ms
-//     for each poke, and the helper never holds what the daemon needs.
+//  3. The daemon never waits for the helper but in the goroutine that sends, for
+//     some seconds at most, and the helper never holds what the daemon needs.
 //  4. The helper follows no symbolic link, leaves no mount, and does nothing where
 //     the mount is not there any more.
 //

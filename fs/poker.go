@@ -17,10 +17,10 @@ import (
 	"echofs/echo"
 )
 
-// pokeTime is how long a poke may take: about as long as a person takes for no
-// time at all. Who waits for it is one goroutine, and changes that come while
-// the helper is slower than that are not heard by those who watch.
-const pokeTime = 64 * time.Millisecond
+// pokeTime is how long a poke may take on a machine that is busy. Nobody waits
+// for it but one goroutine, and nobody sees anything later for it; while a poke
+// takes longer, those who watch do not hear of changes.
+const pokeTime = 5 * time.Second
 
 // poke is what a request to the helper is about: a node that comes to a place,
 // goes from one, or both. It is how the helper sees the tree while it works.
@@ -122,8 +122,7 @@ func (p *poker) send(about *poke, r pokeRequest) (ok bool, err error) {
 			return false, nil
 		}
 	}
-	p.pending.Store(about)
-	defer p.pending.Store(nil)
+	p.pending.Store(about) // until the next one: an answer may come late
 	if _, err := p.in.Write(r.encode()); err != nil {
 		p.waiting = true
 		return false, nil
