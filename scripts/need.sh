@@ -9,7 +9,7 @@ task=${1:?usage: need.sh build|mount|demo|test}
 build=(gcc:gcc git:git)
 mount=("${build[@]}" fusermount3:fuse3)
 demo=("${mount[@]}" jq:jq)
-test=("${demo[@]}" inotifywait:inotify-tools vim:vim nano:nano emacs:emacs-nox tmux:tmux
+test=("${demo[@]}" inotifywait:inotify-tools entr:entr vim:vim nano:nano emacs:emacs-nox tmux:tmux
 	sponge:moreutils rsync:rsync ed:ed flock:util-linux script:bsdutils fuser:psmisc sqlite3:sqlite3 zip:zip)
 
 declare -n wanted=$task
