@@ -212,26 +212,14 @@ func (r *Repo) SetAttr(ctx context.Context, ino Ino, c AttrChange) (Node, error)
 	if ino == RootIno {
 		return r.root(), nil
 	}
-	row, err := getNode(r.store, ino)
-	if err != nil {
-		return Node{}, fmt.Errorf("set attributes of inode %d: %w", ino, err)
-	}
-	s, err := r.spaceOf(row)
-	if err != nil {
-		return Node{}, err
-	}
-	err = s.update(ctx, func(t *txn) error {
-		row, err := getNode(t, ino)
-		if err != nil {
-			return err
-		}
+	err := r.updateNode(ctx, ino, func(t *txn, row *nodeRow) error {
 		row.apply(c, t)
 		t.putNode(ino, row)
 		t.event(Event{What: Data, Ino: ino, Kind: row.Kind})
 		return nil
 	})
 	if err != nil {
-		return Node{}, fmt.Errorf("set attributes of %q: %w", row.Name, err)
+		return Node{}, fmt.Errorf("set attributes: %w", err)
 	}
 	return r.Node(ino)
 }
@@ -255,19 +243,7 @@ func (n *nodeRow) apply(c AttrChange, t *txn) {
 // MakeLocal turns a Fresh file into a KindLocal one with the same Ino, because
 // its content is nothing that can be replicated yet (not UTF-8).
 func (r *Repo) MakeLocal(ctx context.Context, ino Ino) (Node, error) {
-	row, err := getNode(r.store, ino)
-	if err != nil {
-		return Node{}, fmt.Errorf("keep inode %d on this machine: %w", ino, err)
-	}
-	s, err := r.spaceOf(row)
-	if err != nil {
-		return Node{}, err
-	}
-	err = s.update(ctx, func(t *txn) error {
-		row, err := getNode(t, ino)
-		if err != nil {
-			return err
-		}
+	err := r.updateNode(ctx, ino, func(t *txn, row *nodeRow) error {
 		if row.Stage != Fresh || !row.Kind.IsFile() {
 			return fmt.Errorf("not a fresh file: %w", ErrExists)
 		}
@@ -278,7 +254,7 @@ func (r *Repo) MakeLocal(ctx context.Context, ino Ino) (Node, error) {
 		return t.link(ino, local, parent, name)
 	})
 	if err != nil {
-		return Node{}, fmt.Errorf("keep %q on this machine: %w", row.Name, err)
+		return Node{}, fmt.Errorf("keep a file on this machine: %w", err)
 	}
 	return r.Node(ino)
 }
