@@ -44,7 +44,7 @@ func (t *txn) setDraft(ino Ino, row *nodeRow, data []byte, why *InvalidError) {
 	t.putRow(key(tableDraft, ino), &draftRow{
 		Line: why.Line, Column: why.Column, Pointer: why.Pointer, Reason: why.Reason,
 		TooLarge: why.TooLarge, NotText: why.NotText, Saved: row.DraftAt, Space: t.s.id,
-		Length: int64(len(data)),
+		Length: int64(len(data)), Heads: row.Heads,
 	})
 }
 
@@ -120,7 +120,9 @@ type Draft struct {
 	Data  []byte
 	Why   InvalidError
 	Saved time.Time
-	Gone  bool // the object was deleted by somebody meanwhile
+	// Gone tells that the object was deleted by somebody meanwhile, and Changed
+	// that it was changed.
+	Gone, Changed bool
 }
 
 // DraftOf returns the draft of a file, or ErrNotFound.
@@ -147,6 +149,7 @@ func (r *Repo) draftOf(ino Ino, row *draftRow) Draft {
 	}
 	if n, err := getNode(r.store, ino); err == nil {
 		d.Gone = n.Name == ""
+		d.Changed = !n.Heads.Equal(row.Heads)
 	}
 	return d
 }

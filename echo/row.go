@@ -119,6 +119,7 @@ type draftRow struct {
 	Saved    int64        `cbor:"7,keyasint"` // ns
 	Space    halo.SpaceID `cbor:"8,keyasint"`
 	Length   int64        `cbor:"9,keyasint"`
+	Heads    doc.Heads    `cbor:"10,keyasint,omitempty"` // of the object when the draft was kept
 }
 
 type feedRow struct {

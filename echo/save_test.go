@@ -204,6 +204,39 @@ func TestInvalidContentIsADraft(t *testing.T) {
 	}
 }
 
+func TestDraftsSayWhatHappenedMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	put(t, w.ada, "notes/f.json", `{"x": 1}`)
+	echotest.Exchange(t, w.adas, w.bobs)
+	n, _ := w.ada.Resolve("notes/f.json")
+	draft := func() echo.Draft {
+		t.Helper()
+		d, err := w.ada.DraftOf(n.Ino)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	if _, err := w.ada.PutDraft(context.Background(), n.Ino, []byte("{bad"), &echo.InvalidError{Reason: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	if d := draft(); d.Changed || d.Gone {
+		t.Errorf("a fresh draft: %+v", d)
+	}
+	write(t, w.bob, "notes/f.json", `{"x": 2}`)
+	echotest.Exchange(t, w.adas, w.bobs)
+	if d := draft(); !d.Changed || d.Gone {
+		t.Errorf("after a change by somebody: %+v", d)
+	}
+	remove(t, w.bob, "notes/f.json")
+	reopen(t, w.bob)
+	w.bobs, _ = w.bob.SpaceByID(w.bobs.ID())
+	echotest.Exchange(t, w.adas, w.bobs)
+	if d := draft(); !d.Gone || string(d.Data) != "{bad" {
+		t.Errorf("after a delete by somebody: %+v", d)
+	}
+}
+
 func TestDraftsHaveAQuota(t *testing.T) {
 	w := newWorld(t)
 	w.ada.Opts.DraftQuota = 100

@@ -223,5 +223,11 @@ func reason(d echo.Draft) string {
 	if d.Why.Pointer != "" {
 		out += " (at " + d.Why.Pointer + ")"
 	}
+	switch {
+	case d.Gone:
+		out += "; the object was deleted meanwhile"
+	case d.Changed:
+		out += "; the object was changed meanwhile"
+	}
 	return out + "\n"
 }

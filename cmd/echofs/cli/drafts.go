@@ -38,8 +38,11 @@ func (a *app) draftsList() *cobra.Command {
 			}
 			return call(c.Context(), a, need{}, control.ListDrafts, req, func(w io.Writer, drafts []control.Draft) {
 				for _, d := range drafts {
-					_, _ = fmt.Fprintf(w, "%s:%d:%d: %s (%s)\n", clean(d.Space+"/"+d.Path), d.Line, d.Column, clean(d.Reason),
-						d.Saved.Local().Format(time.DateTime))
+					note := d.Saved.Local().Format(time.DateTime)
+					if d.Meanwhile != "" {
+						note += "; the object was " + d.Meanwhile + " meanwhile"
+					}
+					_, _ = fmt.Fprintf(w, "%s:%d:%d: %s (%s)\n", clean(d.Space+"/"+d.Path), d.Line, d.Column, clean(d.Reason), note)
 				}
 			})
 		},

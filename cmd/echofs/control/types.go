@@ -280,6 +280,8 @@ type Draft struct {
 	Pointer string    `json:"pointer"`
 	Reason  string    `json:"reason"`
 	Saved   time.Time `json:"saved"`
+	// What others did with the object since: "deleted", "changed" or "".
+	Meanwhile string `json:"meanwhile,omitempty"`
 }
 
 // QueryRequest asks for objects of a space.

@@ -94,9 +94,20 @@ func (v *Vault) listDrafts(_ context.Context, req control.DraftList) ([]control.
 			name = s.Name()
 		}
 		out = append(out, control.Draft{Path: d.Path, Space: name, Line: d.Why.Line, Column: d.Why.Column,
-			Pointer: d.Why.Pointer, Reason: d.Why.Reason, Saved: d.Saved})
+			Pointer: d.Why.Pointer, Reason: d.Why.Reason, Saved: d.Saved, Meanwhile: meanwhile(d)})
 	}
 	return out, nil
+}
+
+// meanwhile says what others did with the object of a draft.
+func meanwhile(d echo.Draft) string {
+	switch {
+	case d.Gone:
+		return "deleted"
+	case d.Changed:
+		return "changed"
+	}
+	return ""
 }
 
 func (v *Vault) showDraft(_ context.Context, ref control.PathRef) (control.Shown, error) {
