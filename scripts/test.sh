@@ -12,3 +12,7 @@ mapfile -t loud < <(go list ./... | grep -E "$mounting")
 
 go test -race -timeout 8m -p "${P:-2}" "${quiet[@]}"
 go test -race -timeout 12m -p 1 "${loud[@]}"
+
+# Thousands of drawn stories about people who edit; without the race detector,
+# which the runs above had.
+go test -timeout 10m -run '^(TestSavesLoseNothing|TestDeletesConverge)$' ./echo -rapid.checks="${CASES:-1000}"
