@@ -102,13 +102,18 @@ func TestArchiveInClient(t *testing.T) {
 	v.run("wait", v.space) // what was just made is exported when it is a second old
 	out := filepath.Join(v.dir, "demo.tar")
 	v.run("space", "export", "demo", out)
-	r := do(t, 5*time.Minute, os.Environ(), "node", filepath.Join(client, "check.mjs"), out)
+	objects := v.objects()
+	args := []string{filepath.Join(client, "check.mjs"), out}
+	for _, o := range objects {
+		args = append(args, o.ID)
+	}
+	r := do(t, 5*time.Minute, os.Environ(), "node", args...)
 	if r.code != 0 {
-		t.Fatalf("%s", r)
+		t.Fatalf("the client: exit status %d: %s", r.code, r.stderr[max(0, len(r.stderr)-4000):])
 	}
 	var seen []map[string]any
 	if err := json.Unmarshal([]byte(r.stdout), &seen); err != nil {
-		t.Fatalf("the client printed %q: %v", r.stdout, err)
+		t.Fatalf("the client printed %.400q: %v", r.stdout, err)
 	}
 	byID := map[string]map[string]any{}
 	for _, o := range seen {
@@ -116,7 +121,7 @@ func TestArchiveInClient(t *testing.T) {
 			byID[id] = o
 		}
 	}
-	for _, f := range v.objects() {
+	for _, f := range objects {
 		compareWithClient(t, f, byID[f.ID])
 	}
 }
