@@ -271,7 +271,14 @@ func (v *Vault) restoreTrash(ctx context.Context, ref control.PathRef) ([]string
 	if err != nil {
 		return nil, err
 	}
-	return v.restorePath(ctx, s, path)
+	out, err := v.restorePath(ctx, s, path)
+	if rest, ok := strings.CutPrefix(path, s.Name()+"/"); ok && errors.Is(err, echo.ErrNotFound) {
+		// SPACE/path as the list prints it, given by somebody who is in the space.
+		if again, err := v.restorePath(ctx, s, rest); err == nil {
+			return again, nil
+		}
+	}
+	return out, err
 }
 
 // restorePath brings back the object that was deleted last at a path, or that
