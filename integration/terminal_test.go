@@ -96,14 +96,17 @@ func (x *terminal) overwrite(change string) {
 	x.v.tb.Helper()
 	x.ex(change, "")
 	x.ex("w!", "")
+	asked := false
 	eventually(x.v.tb, "vim saves", patience, func() error {
-		switch s := x.screen(); {
-		case strings.Contains(s, "written"):
+		s := x.screen()
+		if strings.Contains(s, "written") {
 			return nil
-		case strings.Contains(s, "(y/n)?"):
-			x.keys("y", "Enter")
 		}
-		return fmt.Errorf("the screen shows\n%s", strings.TrimSpace(x.screen()))
+		if strings.Contains(s, "(y/n)?") && !asked {
+			asked = true // a second answer would be a command, and clear the message
+			x.keys("y")
+		}
+		return fmt.Errorf("the screen shows\n%s", strings.TrimSpace(s))
 	})
 }
 
