@@ -2,6 +2,7 @@ package echo
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -191,6 +192,10 @@ func (t *txn) note(e *halo.Entry, v verdict) error {
 		t.after = append(t.after, func() { delete(t.s.waiting, ref) })
 		return nil
 	case entryPending:
+		if t.pending == nil {
+			t.pending = make(map[entryRef]bool)
+		}
+		t.pending[ref] = true
 		t.after = append(t.after, func() { t.s.waiting[ref] = struct{}{} })
 	default:
 		t.after = append(t.after, func() { delete(t.s.waiting, ref) })
@@ -419,22 +424,13 @@ func (t *txn) prepareImport(docs map[doc.DocumentID]*mergedDoc, imported halo.Im
 	return verdict{}, nil
 }
 
-// maxRetryRounds bounds the rounds in which waiting entries make each other
-// ready; the rest is tried at the next occasion.
-const maxRetryRounds = 64
-
-// retryWaiting applies stored entries for which everything has come now.
+// retryWaiting applies stored entries for which everything has come now, those
+// that began to wait in this very transaction among them. Each round but the
+// last applies one at least, so there are no more rounds than entries.
 func (t *txn) retryWaiting() error {
-	for range maxRetryRounds {
-		progress := false
-		refs := slices.Collect(maps.Keys(t.s.waiting))
-		slices.SortFunc(refs, func(a, b entryRef) int {
-			if a.feed == b.feed {
-				return int(int64(a.seq) - int64(b.seq))
-			}
-			return bytes.Compare(a.feed[:], b.feed[:])
-		})
-		for _, ref := range refs {
+	for progress := true; progress; {
+		progress = false
+		for _, ref := range t.waitingRefs() {
 			if t.resolved[ref] {
 				continue
 			}
@@ -444,11 +440,25 @@ func (t *txn) retryWaiting() error {
 			}
 			progress = progress || done
 		}
-		if !progress {
-			return nil
-		}
 	}
 	return nil
+}
+
+// waitingRefs lists the entries that wait, by feed and number.
+func (t *txn) waitingRefs() []entryRef {
+	refs := slices.Collect(maps.Keys(t.s.waiting))
+	for ref := range t.pending {
+		if _, known := t.s.waiting[ref]; !known {
+			refs = append(refs, ref)
+		}
+	}
+	slices.SortFunc(refs, func(a, b entryRef) int {
+		if a.feed == b.feed {
+			return cmp.Compare(a.seq, b.seq)
+		}
+		return bytes.Compare(a.feed[:], b.feed[:])
+	})
+	return refs
 }
 
 func (t *txn) retry(ref entryRef) (bool, error) {
@@ -460,9 +470,9 @@ func (t *txn) retry(ref entryRef) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	f := t.s.feeds[ref.feed]
-	if f == nil {
-		return false, nil
+	var f feedRow // of the transaction: the feed may be new in it
+	if ok, err := getRow(t, key(tableFeed, t.s.id, ref.feed), &f); err != nil || !ok {
+		return false, err
 	}
 	v, err := t.apply(e, halo.Author{Device: f.Device, Identity: f.Identity})
 	if err != nil || v.state == entryPending {

@@ -140,6 +140,14 @@ func (r *Repo) load(ctx context.Context) error {
 		}
 		r.spaces[id] = s
 	}
+	for _, s := range r.spaces {
+		if len(s.waiting) == 0 {
+			continue
+		}
+		if err := s.update(ctx, (*txn).retryWaiting); err != nil {
+			r.log.Warn("apply entries that waited", "space", s.Name(), "error", err)
+		}
+	}
 	return nil
 }
 

@@ -30,6 +30,7 @@ type txn struct {
 	moved    map[Ino]bool         // objects that are shown by another path than before
 	remote   bool
 	resolved map[entryRef]bool // waiting entries this transaction has dealt with
+	pending  map[entryRef]bool // entries that began to wait in this transaction
 	err      error             // the first failure of a step that returns none
 }
 

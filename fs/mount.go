@@ -144,9 +144,12 @@ func checkEmpty(dir string) error {
 }
 
 // removeStale removes the mount of a daemon that died: nobody answers there.
+// The question is statfs(2), which the kernel never answers from its cache, as
+// it does stat(2).
 func removeStale(dir string) error {
-	_, err := os.Stat(dir)
-	if !errors.Is(err, syscall.ENOTCONN) {
+	var st unix.Statfs_t
+	err := unix.Statfs(dir, &st)
+	if !errors.Is(err, syscall.ENOTCONN) && !errors.Is(err, syscall.ECONNABORTED) {
 		return nil
 	}
 	if err := detach(context.Background(), dir); err != nil {
