@@ -300,6 +300,7 @@ func (r *renaming) became(object echo.Node, saved echo.Saved) {
 	r.t.bases.wrote(src.author, object.ID, saved.Wrote)
 	r.t.setSource(object.Ino, source{author: src.author})
 	r.t.markGone(r.src.Ino, object.Ino)
+	r.t.heirs.add(r.src.Ino, object.Ino)
 	if r.src.Kind == echo.KindLocal {
 		r.keepTime(object)
 		r.t.local.drop(r.src.Ino)

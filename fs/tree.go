@@ -26,6 +26,7 @@ type tree struct {
 	proc    *authors
 	bases   *bases
 	local   localDir
+	heirs   successors
 	control *control
 	dirty   *dirtySet
 	watch   *watch
@@ -190,6 +191,10 @@ func (t *tree) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut)
 
 func (t *tree) answerAttr(ino echo.Ino, out *fuse.AttrOut) error {
 	n, linked, err := t.node(ino)
+	if object, ok := t.heirs.of(ino); err != nil && ok {
+		n, linked, err = t.node(object)
+		n.Ino = ino // the kernel asks about the inode it has
+	}
 	if err != nil {
 		return err
 	}
