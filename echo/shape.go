@@ -1,8 +1,6 @@
 package echo
 
 import (
-	"strings"
-
 	"echofs/echo/doc"
 	"echofs/echo/model"
 )
@@ -86,13 +84,9 @@ func isTrue(v *doc.Value) bool { return v != nil && v.Kind == doc.Bool && v.Bool
 // refText returns the string of a reference {"/": "…"}, or "".
 func refText(v *doc.Value) string { return v.Get(keyRef).Text() }
 
-// localRefs are the forms in which a reference within a space is written, by
-// generations of ECHO software.
-var localRefs = []string{"dxn:echo:@:", "echo:///"}
-
 // newRef returns a reference to an object of the same space.
 func newRef(id doc.ObjectID) *doc.Value {
-	return doc.NewMap(doc.Field{Key: keyRef, Value: doc.NewText(localRefs[0] + id.String())})
+	return doc.NewMap(doc.Field{Key: keyRef, Value: doc.NewText(model.Ref{Object: id}.DXN())})
 }
 
 // newType returns the reference to a type. References are texts: other ECHO
@@ -103,13 +97,8 @@ func newType(dxn string) *doc.Value {
 
 // parseRef reads a reference within the space.
 func parseRef(s string) (doc.ObjectID, bool) {
-	for _, prefix := range localRefs {
-		if rest, ok := strings.CutPrefix(s, prefix); ok {
-			id, err := doc.ParseObjectID(rest)
-			return id, err == nil
-		}
-	}
-	return doc.ObjectID{}, false
+	ref, ok := model.ParseRef(s)
+	return ref.Object, ok && ref.Space == ""
 }
 
 // newStructure returns the structure of an object that echofs makes.
