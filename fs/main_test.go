@@ -129,6 +129,9 @@ func (m *mounted) runEnv(env []string, name string, args ...string) (stdout, std
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = append(m.env(), env...)
+	// A session of its own, as in a terminal: where the tests' own session was
+	// started outside of this pid namespace, it has no number here.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err = cmd.Run()
