@@ -42,9 +42,10 @@ type controlPlace struct {
 
 // view is what there is at a place: a directory, a file, or a symbolic link.
 type view struct {
-	link    string                                    // where a link leads
-	list    func() ([]viewEntry, error)               // of a directory
-	content func(ctx context.Context) ([]byte, error) // of a file
+	link    string                                       // where a link leads
+	list    func() ([]viewEntry, error)                  // of a directory
+	content func(ctx context.Context) ([]byte, error)    // of a file
+	accept  func(ctx context.Context, data []byte) error // takes what is written to a file; nil: nothing can be
 	modTime time.Time
 	deleted doc.ObjectID // the object in the trash that it stands for
 }
@@ -231,6 +232,9 @@ func (c *control) attr(p controlPlace, v view, out *fuse.Attr) error {
 			return err
 		}
 		n.Size = int64(len(data))
+		if v.accept != nil {
+			n.Mode |= 0o200
+		}
 	}
 	if c.t.owner.private {
 		n.Mode &= 0o700
@@ -276,8 +280,12 @@ func (c *control) open(id uint64, flags uint32, out *fuse.OpenOut) error {
 		return syscall.EISDIR
 	case v.link != "":
 		return syscall.ELOOP
-	case wantsWrite(flags):
+	case wantsWrite(flags) && (v.accept == nil || c.t.opts.ReadOnly):
 		return syscall.EROFS
+	case wantsWrite(flags):
+		out.Fh = c.t.addHandle(&acceptHandle{view: v, c: c, appends: flags&syscall.O_APPEND != 0})
+		out.OpenFlags = fuse.FOPEN_DIRECT_IO
+		return nil
 	}
 	data, err := c.read(v)
 	if err != nil {

@@ -92,11 +92,50 @@ func TestControlConflicts(t *testing.T) {
 	m.sh(`echo '{"v":2,"w":1}' > d/a.json`)
 	o.write("d/a.json", `{"v":3,"w":1}`)
 	o.sync()
-	m.want(`ls .echofs/conflicts; ls .echofs/conflicts/d`, "d\na.json.json\n")
+	m.want(`ls .echofs/conflicts; ls .echofs/conflicts/d`, "d\na.json\na.json.json\n")
 	m.want(`tr -d ' \n' < .echofs/conflicts/d/a.json.json | grep -o '"pointer":"/v"\|"value":[0-9]' | sort`, "\"pointer\":\"/v\"\n\"value\":2\n\"value\":3\n")
 	m.sh(`cat d/a.json > /dev/null; echo '{"v":4,"w":1}' > d/a.json`)
 	m.want(`ls .echofs/conflicts`, "")
 	m.fails(`cat .echofs/conflicts/d/a.json.json`)
+}
+
+func TestSettleByWriting(t *testing.T) {
+	m, o := mountShared(t)
+	m.sh(`mkdir d; echo '{"v":1,"w":{"x/y":{"z":1}},"k":1}' > d/a.json; echo '{}' > b.json`)
+	m.settle("d/a.json")
+	m.settle("b.json")
+	o.sync()
+	m.sh(`echo '{"v":2,"w":{"x/y":{"z":2}},"k":1}' > d/a.json; mv b.json c.json`)
+	o.write("d/a.json", `{"v":3,"w":{"x/y":{"z":3}},"k":1}`)
+	o.rename("b.json", "e.json")
+	o.sync()
+	const dir = ".echofs/conflicts/d/a.json/"
+	m.want(`ls `+dir+`; stat -c '%F %a' `+dir+`v; tr -d ' \n' < `+dir+`v | grep -o '"value":[0-9],"author":"[a-z]*"' | sort`,
+		"v\nw%2Fx~1y%2Fz\nregular file 644\n\"value\":2,\"author\":\"ada\"\n\"value\":3,\"author\":\"bob\"\n")
+	for script, complaint := range map[string]string{
+		`/bin/echo nonsense > ` + dir + `v`:                         "Invalid argument",
+		`/bin/echo '{"a":1,"a":2}' > ` + dir + `v`:                  "Invalid argument",
+		`/bin/echo 1 > ` + dir + `none`:                             "Read-only",
+		`/bin/echo 1 > .echofs/conflicts/d/a.json.json`:             "Read-only",
+		`rm ` + dir + `v`:                                           "Read-only",
+		`/bin/echo '"/"' > $(ls -d .echofs/conflicts/?.json)/@name`: "Invalid argument",
+		`/bin/echo 7 > $(ls -d .echofs/conflicts/?.json)/@name`:     "Invalid argument",
+	} {
+		if got := m.fails(script); !strings.Contains(got, complaint) {
+			t.Errorf("%s\ncomplained %q, want %q", script, got, complaint)
+		}
+	}
+	m.sh(`: > ` + dir + `v`) // nothing written is no decision
+	m.want(`ls `+dir+` | wc -l`, "2\n")
+	m.sh(`exec 5> ` + dir + `v; echo 9 > ` + dir + `v; touch ` + dir + `w%2Fx~1y%2Fz`)
+	m.want(`ls `+dir+`; cat d/a.json | grep -o '"v":9'`, "w%2Fx~1y%2Fz\n\"v\":9\n")
+	m.sh(`/bin/echo '{"deep":[1]}' > ` + dir + `w%2Fx~1y%2Fz; echo '"f.json"' > $(ls -d .echofs/conflicts/?.json)/@name`)
+	m.want(`ls .echofs/conflicts; ls; grep -o '"z":.*' d/a.json`, "d\nf.json\n\"z\":{\"deep\":[1]}}},\"k\":1}\n")
+	m.fails(`ls ` + dir)
+	o.sync()
+	if c, err := o.vault.Content(o.node("d/a.json").Ino); err != nil || !strings.Contains(string(c.Data), `"v":9`) {
+		t.Errorf("the other sees %s, %v", c.Data, err)
+	}
 }
 
 func TestTakeFromTrash(t *testing.T) {

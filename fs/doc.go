@@ -16,6 +16,8 @@
 //	      by-type/<type>/, refs/<path>/, backlinks/<path>/, query/<conditions>/
 //	                      symbolic links into the space
 //	      drafts/<path>, conflicts/<path>.json
+//	      conflicts/<path>/<field>
+//	                      can be written: that settles the field
 //	      trash/          deleted objects; to rename one out restores it
 //
 // The control directories answer to their name and are listed nowhere. Nodes of

@@ -27,6 +27,7 @@ var errnos = []struct {
 	{echo.ErrReserved, syscall.EPERM},
 	{echo.ErrLoop, syscall.EINVAL}, // as rename(2) has it
 	{echo.ErrAmbiguous, syscall.EEXIST},
+	{echo.ErrNoConflict, syscall.ESTALE}, // settled while the file was open
 	{echo.ErrTooLarge, syscall.EFBIG},
 	{echo.ErrDraftQuota, syscall.EDQUOT},
 	{echo.ErrClosed, syscall.ESHUTDOWN},

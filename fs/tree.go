@@ -211,7 +211,7 @@ func (t *tree) answerAttr(ino echo.Ino, out *fuse.AttrOut) error {
 // SetAttr implements fuse.RawFileSystem.
 func (t *tree) SetAttr(_ <-chan struct{}, in *fuse.SetAttrIn, out *fuse.AttrOut) fuse.Status {
 	if isControl(in.NodeId) {
-		return fuse.Status(syscall.EROFS)
+		return errno(t.control.setAttr(in, out))
 	}
 	ino := echo.Ino(in.NodeId)
 	if size, ok := in.GetSize(); ok {
@@ -296,10 +296,7 @@ func (t *tree) setAttr(ctx context.Context, ino echo.Ino, in *fuse.SetAttrIn) er
 // Access implements fuse.RawFileSystem.
 func (t *tree) Access(_ <-chan struct{}, in *fuse.AccessIn) fuse.Status {
 	if isControl(in.NodeId) {
-		if in.Mask&fuse.W_OK != 0 {
-			return fuse.Status(syscall.EROFS)
-		}
-		return fuse.OK
+		return errno(t.control.access(in.NodeId, in.Mask))
 	}
 	n, _, err := t.node(echo.Ino(in.NodeId))
 	if err != nil {

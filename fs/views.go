@@ -189,24 +189,38 @@ func (c *control) drafts(dir echo.Node, rest string) (view, error) {
 
 // draftList lists a directory of drafts.
 func draftList(all []echo.Draft, rest string) []viewEntry {
-	prefix := ""
-	if rest != "" {
-		prefix = rest + "/"
-	}
-	dirs := map[string]bool{}
-	var out []viewEntry
+	paths := make([]string, 0, len(all))
 	for _, d := range all {
-		below, ok := strings.CutPrefix(d.Path, prefix)
+		paths = append(paths, d.Path)
+	}
+	return below(paths, rest, func(name string) []viewEntry {
+		return []viewEntry{{name: name}, {name: name + errorExt}}
+	})
+}
+
+// below lists a directory of a tree that has only the files at some paths;
+// entries says what stands for a file there.
+func below(paths []string, dir string, entries func(name string) []viewEntry) []viewEntry {
+	if dir != "" {
+		dir += "/"
+	}
+	seen := map[viewEntry]bool{}
+	var out []viewEntry
+	for _, p := range paths {
+		rest, ok := strings.CutPrefix(p, dir)
 		if !ok {
 			continue
 		}
-		name, _, deeper := strings.Cut(below, "/")
-		switch {
-		case !deeper:
-			out = append(out, viewEntry{name: name}, viewEntry{name: name + errorExt})
-		case !dirs[name]:
-			dirs[name] = true
-			out = append(out, viewEntry{name: name, dir: true})
+		name, _, deeper := strings.Cut(rest, "/")
+		list := []viewEntry{{name: name, dir: true}}
+		if !deeper {
+			list = entries(name)
+		}
+		for _, e := range list {
+			if !seen[e] {
+				seen[e] = true
+				out = append(out, e)
+			}
 		}
 	}
 	return out
