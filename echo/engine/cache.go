@@ -9,12 +9,24 @@ import (
 // cache keeps the documents a worker has loaded, one version of each, the most
 // recently used first. What they take is read from the core's allocator, since
 // a document's size says little: a character of a text takes half a kilobyte.
+//
+// To ask the allocator takes as long as a small save, and giving memory back to
+// the system only to take it again as long as many. So the cache asks once for
+// every measureEvery bytes that went through the worker, makes room for more
+// than one document when it is full, and gives back only what a burst has left.
 type cache struct {
 	max   int64 // bytes of the core's heap from which on documents are dropped
 	docs  map[doc.DocumentID]*list.Element
 	order *list.List // of *cached
-	freed bool       // something was dropped since the heap was last trimmed
+	moved int        // bytes of messages since the heap was last measured
+	inUse func() int64
+	trim  func()
 }
+
+const (
+	measureEvery = 32 << 10 // bytes of messages; as many characters take 16 MiB
+	perMessage   = 256      // bytes that a message counts at least
+)
 
 type cached struct {
 	id    doc.DocumentID
@@ -23,7 +35,7 @@ type cached struct {
 }
 
 func newCache(max int64) *cache {
-	return &cache{max: max, docs: map[doc.DocumentID]*list.Element{}, order: list.New()}
+	return &cache{max: max, docs: map[doc.DocumentID]*list.Element{}, order: list.New(), inUse: heapInUse, trim: trimHeap}
 }
 
 // take removes and returns the document if it is here at this version;
@@ -44,24 +56,41 @@ func (c *cache) take(id doc.DocumentID, heads doc.Heads) *coreDoc {
 	return entry.doc
 }
 
-// put keeps a document, and drops others while there is too much.
-func (c *cache) put(id doc.DocumentID, heads doc.Heads, d *coreDoc) {
+// put keeps a document; size is how many bytes the messages about it had. It
+// drops others while there is too much.
+func (c *cache) put(id doc.DocumentID, heads doc.Heads, d *coreDoc, size int) {
 	if el := c.docs[id]; el != nil {
 		c.drop(el)
 	}
 	c.docs[id] = c.order.PushFront(&cached{id, heads, d})
-	c.shrink(1)
+	if c.moved += max(size, perMessage); c.moved >= measureEvery {
+		c.shrink(1)
+	}
 }
 
-// shrink drops documents from the end until the heap is small enough or only
-// keep of them are left, and gives the memory back.
-func (c *cache) shrink(keep int) {
-	for c.order.Len() > keep && heapInUse() > c.max {
-		c.drop(c.order.Back())
+// makeRoom drops documents before one is loaded whose saved form has a size.
+func (c *cache) makeRoom(size int) {
+	if c.moved += max(size, perMessage); c.moved >= measureEvery {
+		c.shrink(0)
 	}
-	if c.freed {
-		trimHeap()
-		c.freed = false
+}
+
+// shrink drops documents from the end if the heap is too large, until a quarter
+// of it is free or only keep of them are left. What a burst has left is given
+// back to the system.
+func (c *cache) shrink(keep int) {
+	c.moved = 0
+	peak := c.inUse()
+	if peak <= c.max {
+		return
+	}
+	for used := peak; used > c.max/4*3 && c.order.Len() > keep; used = c.inUse() {
+		for n := c.order.Len()/8 + 1; n > 0 && c.order.Len() > keep; n-- {
+			c.drop(c.order.Back())
+		}
+	}
+	if peak > 2*c.max {
+		c.trim()
 	}
 }
 
@@ -69,7 +98,6 @@ func (c *cache) drop(el *list.Element) {
 	entry := c.order.Remove(el).(*cached)
 	delete(c.docs, entry.id)
 	entry.doc.free()
-	c.freed = true
 }
 
 // clear drops everything.

@@ -91,7 +91,7 @@ func (w *worker) answer(frame []byte) []byte {
 		d.free()
 		return appendError(reply, err)
 	}
-	w.cache.put(r.id, heads, d)
+	w.cache.put(r.id, heads, d, len(frame)+len(out))
 	return out
 }
 
@@ -110,8 +110,9 @@ func (w *worker) obtain(r *request) (*coreDoc, error) {
 	if !r.hasChunks {
 		return nil, nil
 	}
-	w.cache.shrink(0)
-	d, err := loadCoreDoc(bytes.Join(r.chunks, nil))
+	saved := bytes.Join(r.chunks, nil)
+	w.cache.makeRoom(len(saved))
+	d, err := loadCoreDoc(saved)
 	if err != nil {
 		return nil, fmt.Errorf("load document: %w: %w", err, ErrSource)
 	}
