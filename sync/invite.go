@@ -102,7 +102,7 @@ func (n *Network) Invite(ctx context.Context, opts InviteOptions) (*Invitation, 
 		all := n.Signal()
 		opts.Signal = all[:min(len(all), 4)]
 	}
-	if len(opts.Signal) == 0 {
+	if len(opts.Signal) == 0 && n.opts.LAN == nil {
 		return nil, fmt.Errorf("invite: no signaling server: %w", ErrUnreachable)
 	}
 	inv, err := newInvitation(n, space, opts)
@@ -157,17 +157,11 @@ func (inv *Invitation) open(ctx context.Context) error {
 	stop := context.AfterFunc(online.ctx, func() { inv.cancel(ErrOffline) })
 	inv.become(halo.HostOpen, nil)
 	topic := signal.Topic(inv.invite.Topic())
-	for _, url := range inv.opts.Signal {
-		if c := inv.n.client(url); c != nil {
-			c.Join(topic, inv.meeting)
-		}
-	}
+	inv.n.enter(topic, inv.meeting, inv.opts.Signal...)
 	begun := inv.n.spawn(online, func() {
 		defer stop()
 		inv.watch()
-		for _, c := range inv.n.clientList() {
-			c.Leave(topic)
-		}
+		inv.n.exit(topic)
 	})
 	if !begun {
 		stop()

@@ -124,15 +124,9 @@ func (g *guest) enter() (leave func()) {
 	if len(urls) == 0 {
 		urls = g.n.Signal()
 	}
-	for _, url := range urls {
-		if c := g.n.client(url); c != nil {
-			c.Join(topic, g.meeting)
-		}
-	}
+	g.n.enter(topic, g.meeting, urls...)
 	return func() {
-		for _, c := range g.n.clientList() {
-			c.Leave(topic)
-		}
+		g.n.exit(topic)
 		g.mu.Lock()
 		g.closed = true
 		g.mu.Unlock()

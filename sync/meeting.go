@@ -87,6 +87,15 @@ func (m *meeting) Joined(s signal.Seat) {
 	m.owner.start(func() { m.announce(s, nil) })
 }
 
+// Left implements signal.Handler.
+func (m *meeting) Left(s signal.Seat) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if current := m.seats[s.URL()]; current != nil && current.Self == s.Self {
+		delete(m.seats, s.URL())
+	}
+}
+
 // announceAll announces the device on all servers.
 func (m *meeting) announceAll() {
 	m.mu.Lock()

@@ -12,6 +12,7 @@ import (
 	"github.com/pion/transport/v5"
 
 	"echofs/halo"
+	"echofs/sync/lan"
 	"echofs/sync/rtc"
 	"echofs/sync/signal"
 )
@@ -19,12 +20,16 @@ import (
 // Options configure a Network.
 type Options struct {
 	// Signal are the URLs of signaling servers ("ws://host:port/", "wss://…").
-	// All are used at a time; without any, nobody is found.
+	// All are used at a time. Without any, devices are found on the local network
+	// alone, and through those that are connected.
 	Signal []string
 	// ICE are the URLs of STUN and TURN servers, as rtc.Options.ICE.
 	ICE []string
 	// NoLAN refuses loopback and link-local addresses of peers.
 	NoLAN bool
+	// LAN, unless nil, finds devices on the local network without a server. Its
+	// port and logger are the network's to choose.
+	LAN *lan.Options
 	// Offline starts the network offline, until SetOffline(false).
 	Offline bool
 	// Logger is told what happens; nil for nobody. It gets short ids, addresses
@@ -61,7 +66,8 @@ type Network struct {
 type online struct {
 	ctx     context.Context
 	wg      sync.WaitGroup
-	clients map[string]*signal.Client
+	clients map[string]*signal.Client // of servers
+	local   *local                    // nil where devices of the local network are not looked for
 	swarms  map[halo.SpaceID]*swarm
 }
 
@@ -124,6 +130,10 @@ func (n *Network) runOnline(ctx context.Context) {
 	changes := n.repo.Changes()
 	defer changes.Close()
 	o := &online{ctx: ctx, clients: make(map[string]*signal.Client), swarms: make(map[halo.SpaceID]*swarm)}
+	if n.opts.LAN != nil {
+		o.local = newLocal(n, o)
+		o.wg.Go(func() { o.local.run(ctx, *n.opts.LAN) })
+	}
 	n.mu.Lock()
 	n.setOnline(o)
 	urls := slices.Clone(n.signal)
@@ -295,6 +305,44 @@ func (n *Network) client(url string) *signal.Client {
 		o.wg.Go(func() { c.Run(o.ctx) })
 	}
 	return c
+}
+
+// enter puts a handler on a topic, at all servers or at those of the URLs, and
+// on the local network.
+func (n *Network) enter(t signal.Topic, h signal.Handler, urls ...string) {
+	for _, url := range urls {
+		if c := n.client(url); c != nil {
+			c.Join(t, h)
+		}
+	}
+	if len(urls) == 0 {
+		for _, c := range n.clientList() {
+			c.Join(t, h)
+		}
+	}
+	if l := n.local(); l != nil {
+		l.join(t, h)
+	}
+}
+
+// exit takes whoever is there off a topic, everywhere.
+func (n *Network) exit(t signal.Topic) {
+	for _, c := range n.clientList() {
+		c.Leave(t)
+	}
+	if l := n.local(); l != nil {
+		l.leave(t)
+	}
+}
+
+// local returns how devices of the local network are met; nil for not at all.
+func (n *Network) local() *local {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.online == nil {
+		return nil
+	}
+	return n.online.local
 }
 
 func (n *Network) clientList() (list []*signal.Client) {

@@ -182,18 +182,12 @@ func (s *swarm) rearrange(now time.Time) {
 	for _, topic := range gone {
 		s.leave(topic)
 	}
-	for _, c := range s.n.clientList() {
-		for _, m := range fresh {
-			c.Join(signal.Topic(m.topic), m)
-		}
+	for _, m := range fresh {
+		s.n.enter(signal.Topic(m.topic), m)
 	}
 }
 
-func (s *swarm) leave(topic halo.Topic) {
-	for _, c := range s.n.clientList() {
-		c.Leave(signal.Topic(topic))
-	}
-}
+func (s *swarm) leave(topic halo.Topic) { s.n.exit(signal.Topic(topic)) }
 
 // join puts a new client on all topics.
 func (s *swarm) join(c *signal.Client) {

@@ -6,12 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"slices"
 	"strings"
 
 	"github.com/pion/webrtc/v4"
 
+	"echofs/sync/near"
 	"echofs/sync/session"
 )
 
@@ -96,26 +95,10 @@ func (c *Conn) Path() Path {
 	if pair.Local.Typ == webrtc.ICECandidateTypeRelay || pair.Remote.Typ == webrtc.ICECandidateTypeRelay {
 		return PathRelay
 	}
-	if isNear(net.ParseIP(pair.Remote.Address)) {
+	if near.Host(pair.Remote.Address) {
 		return PathLAN
 	}
 	return PathDirect
-}
-
-// isNear reports whether an address is within this machine's networks, or one
-// that has no meaning outside of somebody's network.
-func isNear(ip net.IP) bool {
-	if ip == nil || ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast() {
-		return ip != nil
-	}
-	addrs, err := net.InterfaceAddrs()
-	if err != nil {
-		return false
-	}
-	return slices.ContainsFunc(addrs, func(a net.Addr) bool {
-		n, ok := a.(*net.IPNet)
-		return ok && n.Contains(ip)
-	})
 }
 
 // channel is a data channel, of which a read or write is a message.

@@ -31,6 +31,9 @@ type Handler interface {
 	Joined(Seat)
 	// Received tells of a frame for that seat.
 	Received(Seat, Frame)
+	// Left tells that a seat is of no more use: the connection ended, or Leave was
+	// called.
+	Left(Seat)
 }
 
 // Seat is a place on a topic through one connection of one client. It is of no
@@ -97,30 +100,37 @@ func (c *Client) Connected() bool {
 // Another handler for the same topic replaces the first and gets a seat of its
 // own; the same again changes nothing.
 func (c *Client) Join(t Topic, h Handler) {
+	tell := func() {}
 	c.mu.Lock()
 	if c.handlers[t] != h {
-		c.giveUp(t)
+		tell = c.giveUp(t)
 	}
 	c.handlers[t] = h
 	c.mu.Unlock()
+	tell()
 	c.poke()
 }
 
 // Leave takes the client off a topic.
 func (c *Client) Leave(t Topic) {
 	c.mu.Lock()
-	c.giveUp(t)
+	tell := c.giveUp(t)
 	delete(c.handlers, t)
 	c.mu.Unlock()
+	tell()
 	c.poke()
 }
 
-// giveUp ends a seat; c.mu is held.
-func (c *Client) giveUp(t Topic) {
-	if _, ok := c.seats[t]; ok {
-		delete(c.seats, t)
-		c.left[t] = true
+// giveUp ends a seat and returns what tells its handler; c.mu is held.
+func (c *Client) giveUp(t Topic) (tell func()) {
+	seat, ok := c.seats[t]
+	if !ok {
+		return func() {}
 	}
+	delete(c.seats, t)
+	c.left[t] = true
+	h := c.handlers[t]
+	return func() { h.Left(seat) }
 }
 
 func (c *Client) poke() {
@@ -208,9 +218,16 @@ func (c *Client) dial(ctx context.Context) (*websocket.Conn, error) {
 
 func (c *Client) attach(conn *websocket.Conn) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	var tell []func()
+	for t := range c.seats {
+		tell = append(tell, c.giveUp(t))
+	}
 	c.conn = conn
 	c.seats, c.left = make(map[Topic]Seat), make(map[Topic]bool)
+	c.mu.Unlock()
+	for _, f := range tell {
+		f()
+	}
 }
 
 // keepSeats makes the seats of a connection what the handlers want.

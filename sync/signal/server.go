@@ -66,6 +66,8 @@ func (l Limits) withDefaults() Limits {
 // ServerOptions configure a Server.
 type ServerOptions struct {
 	Limits Limits
+	// Admit, unless nil, decides who is let in, by "host:port".
+	Admit  func(addr string) bool
 	Logger *slog.Logger // nil for none; never told a topic, an id or a box
 }
 
@@ -73,6 +75,7 @@ type ServerOptions struct {
 // load as JSON, every other path is the WebSocket.
 type Server struct {
 	limits Limits
+	admit  func(addr string) bool
 	logger *slog.Logger
 	hub    *hub
 	ctx    context.Context // ends when the server closes
@@ -89,7 +92,7 @@ var _ http.Handler = (*Server)(nil)
 
 // NewServer returns a server, which must be closed.
 func NewServer(opts ServerOptions) *Server {
-	s := &Server{limits: opts.Limits.withDefaults(), logger: opts.Logger, addrs: make(map[string]int)}
+	s := &Server{limits: opts.Limits.withDefaults(), admit: opts.Admit, logger: opts.Logger, addrs: make(map[string]int)}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
@@ -132,6 +135,10 @@ func (s *Server) Serve(ctx context.Context, addr string, ready func(net.Addr)) e
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.admit != nil && !s.admit(r.RemoteAddr) {
+		http.Error(w, "not for you", http.StatusForbidden)
+		return
+	}
 	if r.URL.Path == "/health" {
 		s.health(w)
 		return

@@ -45,6 +45,7 @@ func newRecorder() *recorder { return &recorder{make(chan event, 1000)} }
 func (r *recorder) Joined(s signal.Seat) { r.events <- event{seat: s} }
 
 func (r *recorder) Received(s signal.Seat, f signal.Frame) { r.events <- event{s, &f} }
+func (r *recorder) Left(signal.Seat)                       {}
 
 func (r *recorder) next(tb testing.TB) event {
 	tb.Helper()

@@ -173,7 +173,7 @@ func checkSignal(ctx context.Context, dir *vault.Dir) (out []control.Check) {
 		return []control.Check{failed("signal", err, control.HintOf(err))}
 	}
 	if len(config.Signal) == 0 {
-		return []control.Check{{Name: "signal", State: checkWarn, Detail: "no signaling server: other devices are not found",
+		return []control.Check{{Name: "signal", State: checkWarn, Detail: "no signaling server: other devices are found on the local network only",
 			Fix: "echofs mount --signal URL (anyone can run one: echofs signal)"}}
 	}
 	for _, url := range config.Signal {

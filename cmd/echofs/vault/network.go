@@ -7,6 +7,7 @@ import (
 	"echofs/cmd/echofs/control"
 	"echofs/echo"
 	echosync "echofs/sync"
+	"echofs/sync/lan"
 )
 
 // network is the running network of a vault.
@@ -20,8 +21,11 @@ func (v *Vault) openNetwork(context.Context) error {
 	if v.opts.Offline {
 		return nil
 	}
-	n, err := echosync.New(echosync.Vault(v.repo), echosync.Options{Signal: v.config.Signal, ICE: v.config.ICE,
-		NoLAN: v.config.NoLAN, Logger: v.log})
+	opts := echosync.Options{Signal: v.config.Signal, ICE: v.config.ICE, NoLAN: v.config.NoLAN, Logger: v.log}
+	if !v.config.NoLAN {
+		opts.LAN = &lan.Options{}
+	}
+	n, err := echosync.New(echosync.Vault(v.repo), opts)
 	if err != nil {
 		return control.WithHint(err, "correct the addresses in "+v.dir.file(configName))
 	}
@@ -109,7 +113,11 @@ func (v *Vault) networkWarnings() []control.Warning {
 	}
 	switch {
 	case len(v.net.Signal()) == 0 && v.hasOthers():
-		return []control.Warning{{Code: "no_signal", Message: "no signaling server: other devices are not found",
+		message := "no signaling server: devices are found on the local network only"
+		if v.config.NoLAN {
+			message = "no signaling server: other devices are not found"
+		}
+		return []control.Warning{{Code: "no_signal", Message: message,
 			Fix: "echofs mount --signal URL (anyone can run one: echofs signal)"}}
 	case len(v.net.Signal()) > 0 && v.net.SignalConnected() == 0:
 		return []control.Warning{{Code: "signal_unreachable", Message: "no signaling server can be reached",
