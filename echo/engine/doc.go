@@ -43,6 +43,8 @@
 //   - Text is spliced, never set. Positions are Unicode code points, and what
 //     is out of range is an error, not clamped.
 //   - A time given with a change is written in seconds, as the format wants.
+//   - The first change of a document in its usual form is made and read by
+//     package first without a worker, with the same results.
 //
 // # Inside
 //

@@ -116,6 +116,9 @@ func (e *Engine) Edit(ctx context.Context, src doc.Source, req doc.EditRequest) 
 	if len(req.Edits) == 0 {
 		return doc.Result{}, fmt.Errorf("edit %s: no edits: %w", src.ID, ErrEdit)
 	}
+	if r, ok := editFirst(src, &req); ok {
+		return r, e.alive(ctx)
+	}
 	return e.result(ctx, opEdit, src, appendEditRequest(nil, &req))
 }
 
@@ -124,6 +127,9 @@ func (e *Engine) Edit(ctx context.Context, src doc.Source, req doc.EditRequest) 
 // wrap ErrChange, ErrSource, ErrLimit or doc.ErrEngine; after any of them none
 // of the changes counts.
 func (e *Engine) Merge(ctx context.Context, src doc.Source, changes [][]byte) (doc.Result, error) {
+	if r, ok := mergeFirst(src, changes); ok {
+		return r, e.alive(ctx)
+	}
 	return e.result(ctx, opMerge, src, appendList(nil, changes))
 }
 
@@ -162,6 +168,16 @@ func (e *Engine) Conflicts(ctx context.Context, src doc.Source) ([]doc.Conflict,
 	}
 	list, err := decodeConflicts(body)
 	return list, garbled(err)
+}
+
+// alive returns an error where a call could not have taken its turn.
+func (e *Engine) alive(ctx context.Context) error {
+	select {
+	case <-e.closed:
+		return ErrClosed
+	default:
+		return context.Cause(ctx)
+	}
 }
 
 func (e *Engine) result(ctx context.Context, op opcode, src doc.Source, body []byte) (doc.Result, error) {

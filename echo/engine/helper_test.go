@@ -101,10 +101,11 @@ func (r *replica) pull(from *replica) {
 		have[c.Hash] = true
 	}
 	var chunks [][]byte
+	var fresh []doc.Change
 	for _, c := range from.changes {
 		if !have[c.Hash] {
 			chunks = append(chunks, c.Bytes)
-			r.changes = append(r.changes, c)
+			fresh = append(fresh, c)
 		}
 	}
 	if len(chunks) == 0 {
@@ -114,6 +115,7 @@ func (r *replica) pull(from *replica) {
 	if err != nil {
 		r.tb.Fatal(err)
 	}
+	r.changes = append(r.changes, fresh...)
 	r.heads, r.value = res.Heads, res.Value
 }
 

@@ -169,3 +169,20 @@ func SplitChunks(data []byte) ([]Chunk, error) {
 	}
 	return out, nil
 }
+
+// Contents returns what is in the change that is all of chunk, inflated to at
+// most max bytes, and the change's hash, checking no more than Hash does. The
+// contents may share memory with chunk.
+func Contents(chunk []byte, max int) ([]byte, doc.ChangeHash, error) { return open(chunk, max) }
+
+// Change returns the chunk of a change with these contents, compressed as
+// Deflate does, and its hash.
+func Change(contents []byte) ([]byte, doc.ChangeHash) {
+	hash := hashOf(TypeChange, contents)
+	chunk := make([]byte, 0, prefix+11+len(contents))
+	chunk = append(chunk, magic[:]...)
+	chunk = append(chunk, hash[:4]...)
+	chunk = append(chunk, byte(TypeChange))
+	chunk = binary.AppendUvarint(chunk, uint64(len(contents)))
+	return Deflate(append(chunk, contents...)), hash
+}
