@@ -40,6 +40,7 @@ const (
 	tableType       byte = 0x1e // space, type, 0, object id -> nothing
 	tableFormer     byte = 0x1d // parent ino, name -> the object that went by it last
 	tableConflict   byte = 0x1f // space, object id -> conflictRow: fields with several concurrent values
+	tableInvite     byte = 0x31 // invitation's id -> its record (package sync)
 	tableActor      byte = 0x1b // space, document id, actor -> actorRow: its last change
 )
 

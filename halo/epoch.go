@@ -28,6 +28,7 @@ import (
 //	swarm secret  signal          topic     key of sealed signaling
 //	swarm secret  noise-psk       -         pre-shared key of sessions
 //	code secret   invite-topic    -         where host and guest meet, 20 bytes
+//	code secret   invite-id       -         name of the invitation, 8 bytes
 //	code secret   signal          -         key of sealed signaling
 //	code secret   noise-psk       -         pre-shared key of the session
 //	handshake     auth-code       -         key of the proof of the digits

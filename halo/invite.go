@@ -130,6 +130,9 @@ func (i Invite) Topic() Topic {
 	return Topic(i.derive("invite-topic", len(Topic{})))
 }
 
+// ID names the invitation. It is no secret: nothing leads from it to the code.
+func (i Invite) ID() [8]byte { return [8]byte(i.derive("invite-id", 8)) }
+
 // SignalKey returns the key of their sealed signaling.
 func (i Invite) SignalKey() Secret { return i.deriveSecret("signal") }
 

@@ -56,6 +56,7 @@ type Join struct {
 	Proof    [64]byte      `cbor:"3,keyasint"`           // SignJoin
 	Name     string        `cbor:"4,keyasint"`           // display name of the guest, or name of the device
 	Keys     *DevicePublic `cbor:"5,keyasint,omitempty"` // of a device to be added
+	Open     bool          `cbor:"6,keyasint,omitempty"` // the guest has the space already
 }
 
 // Sign asks the new device to sign its DeviceAdd.
@@ -107,6 +108,9 @@ const (
 	RefuseDeclined  Refusal = 3
 	RefuseBusy      Refusal = 4 // another guest is being admitted
 	RefuseProtocol  Refusal = 5
+	RefuseCancelled Refusal = 6 // the inviter has withdrawn it
+	RefuseUsed      Refusal = 7 // somebody else came in by it
+	RefuseMember    Refusal = 8 // the guest has what it is invited to
 )
 
 // Refuse ends an invitation.
@@ -236,7 +240,7 @@ func (m *Admit) check() error {
 func (m *Ack) check() error { return nil }
 
 func (m *Refuse) check() error {
-	if m.Why < RefuseWrongCode || m.Why > RefuseProtocol {
+	if m.Why < RefuseWrongCode || m.Why > RefuseMember {
 		return malformed("refusal %d", m.Why)
 	}
 	return nil

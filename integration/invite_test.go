@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -32,7 +33,9 @@ func TestWrongCode(t *testing.T) {
 	if lines, code := host.rest(); code != 4 {
 		t.Errorf("invite: got exit status %d after %q, want 4: it has burned", code, lines)
 	}
-	bob.fails(`timeout 5 "$ECHOFS" join ` + inv.Code + " --auth-code " + inv.AuthCode)
+	if r := bob.refuse(4, "join", inv.Code, "--auth-code", inv.AuthCode); !strings.Contains(r.stderr, "burned") {
+		t.Errorf("join a burned invitation: got %q, want the reason", r.stderr)
+	}
 	var spaces []struct{ Name string }
 	if bob.json(&spaces, "space", "list"); len(spaces) != 1 {
 		t.Errorf("bob's spaces: got %+v, want his own only", spaces)
@@ -85,6 +88,42 @@ func TestInvitationEnds(t *testing.T) {
 	}
 	bob.refuse(4, "join", inv.Code, "--auth-code", inv.AuthCode)
 	bob.refuse(4, "join", "not-a-code")
+
+	// Who interrupts the command withdraws the invitation, and a guest that
+	// comes later learns it.
+	inv, host = ada.invite()
+	if err := host.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if _, code := host.rest(); code != 130 {
+		t.Errorf("invite: got exit status %d, want 130: interrupted", code)
+	}
+	if r := bob.refuse(4, "join", inv.Code, "--auth-code", inv.AuthCode); !strings.Contains(r.stderr, "withdrawn") {
+		t.Errorf("join a withdrawn invitation: got %q, want the reason", r.stderr)
+	}
+	var open struct{ ID, Code string }
+	ada.json(&open, "invite", ada.space, "--no-wait", "--no-auth-code")
+	ada.run("invite", "cancel", open.ID[:6])
+	bob.refuse(4, "join", open.Code)
+	var list []struct{ ID, State, Space string }
+	ada.json(&list, "invite", "list")
+	at := slices.IndexFunc(list, func(i struct{ ID, State, Space string }) bool { return i.ID == open.ID })
+	if at < 0 || list[at].State != "cancelled" || list[at].Space != ada.space {
+		t.Errorf("invite list: got %+v, want %s among them and cancelled", list, open.ID)
+	}
+
+	// Nobody is there any more.
+	ada.json(&open, "invite", ada.space, "--no-wait", "--no-auth-code")
+	ada.kill9()
+	bob.refuse(5, "join", open.Code, "--timeout", "1s")
+
+	// The host's next run goes on with it, and admits once.
+	ada.start(ada.online...)
+	bob.run("join", open.Code, "--as", "theirs")
+	if r := bob.run("join", open.Code); !strings.Contains(r, "theirs") {
+		t.Errorf("join again: got %q, want the space", r)
+	}
+	r.vault(t, "cy").refuse(4, "join", open.Code)
 	ada.refuse(2, "invite", ada.space, "--role", "emperor")
 	ada.refuse(3, "invite", "nowhere")
 }

@@ -36,6 +36,10 @@ var (
 	ErrExpired = errors.New("invitation expired")
 	// ErrDeclined: the other side of an invitation said no.
 	ErrDeclined = errors.New("invitation declined")
+	// ErrCancelled: the inviter has withdrawn the invitation.
+	ErrCancelled = errors.New("invitation was withdrawn")
+	// ErrUsed: somebody else came in by the invitation.
+	ErrUsed = errors.New("invitation was used by somebody else")
 	// ErrMember: the guest is a member already.
 	ErrMember = errors.New("already a member")
 )

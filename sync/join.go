@@ -19,9 +19,18 @@ type JoinOptions struct {
 	Name string
 	// DisplayName is what the host is told of who joins; may be empty.
 	DisplayName string
+	// Reach is for how long the host is looked for; 0 is DefaultReach.
+	Reach time.Duration
 	// Progress, unless nil, is told each state. It must not block.
 	Progress func(halo.GuestState)
+	// Pictures, unless nil, is told what the host sees too, once the host has
+	// been met: equal unless somebody stands between. It must not block.
+	Pictures func([4]string)
 }
+
+// DefaultReach is for how long a guest looks for its host: one that is there
+// answers within seconds.
+const DefaultReach = 90 * time.Second
 
 // The times of a guest.
 const (
@@ -30,9 +39,10 @@ const (
 )
 
 // Join takes an invitation and opens the space to which it leads. It tries
-// until ctx ends or the code has expired. Errors: halo.ErrBadCode, ErrExpired,
-// ErrWrongCode, ErrBurned, ErrDeclined, ErrMember (and the space, which is open
-// already), ErrOffline, ErrUnreachable.
+// until ctx ends, the code has expired, or the host was not met for too long.
+// Errors: halo.ErrBadCode, ErrExpired, ErrWrongCode, ErrBurned, ErrCancelled,
+// ErrUsed, ErrDeclined, ErrMember (and the space, if it is open here),
+// ErrOffline, ErrUnreachable.
 func (n *Network) Join(ctx context.Context, code string, opts JoinOptions) (Space, error) {
 	invite, err := halo.ParseInvite(code)
 	if err != nil {
@@ -40,6 +50,12 @@ func (n *Network) Join(ctx context.Context, code string, opts JoinOptions) (Spac
 	}
 	if invite.Kind != halo.InviteMember {
 		return nil, fmt.Errorf("join: a code for a device, not for a space: %w", halo.ErrBadCode)
+	}
+	if inv, own := n.hosts(invite); own {
+		return inv.space, fmt.Errorf("join: by an invitation of this very device: %w", ErrMember)
+	}
+	if opts.Reach <= 0 {
+		opts.Reach = DefaultReach
 	}
 	g := &guest{n: n, opts: opts, invite: invite, met: make(chan address, 1)}
 	g.tell(halo.GuestEntered)
@@ -58,7 +74,7 @@ func finalState(err error) halo.GuestState {
 		return halo.GuestWrongCode
 	case errors.Is(err, ErrExpired):
 		return halo.GuestExpired
-	case errors.Is(err, ErrDeclined):
+	case errors.Is(err, ErrDeclined), errors.Is(err, ErrCancelled), errors.Is(err, ErrUsed):
 		return halo.GuestDeclined
 	}
 	return halo.GuestFailed
@@ -71,6 +87,7 @@ type guest struct {
 	invite  halo.Invite
 	meeting *meeting
 	met     chan address // one slot: where the host was last met
+	lost    time.Time    // since when the host was not met
 	wg      sync.WaitGroup
 
 	mu     sync.Mutex // guards closed
@@ -97,6 +114,7 @@ func (g *guest) run(ctx context.Context) (Space, error) {
 	leave := g.enter()
 	defer leave()
 	g.tell(halo.GuestConnecting)
+	g.lost = time.Now()
 	for {
 		at, err := g.find(ctx)
 		if err != nil {
@@ -138,10 +156,16 @@ func (g *guest) enter() (leave func()) {
 func (g *guest) find(ctx context.Context) (address, error) {
 	again := time.NewTicker(guestAnnounce)
 	defer again.Stop()
+	enough := time.NewTimer(time.Until(g.lost.Add(g.opts.Reach)))
+	defer enough.Stop()
 	for {
 		select {
 		case at := <-g.met:
-			return at, nil
+			if time.Since(g.lost) < g.opts.Reach {
+				return at, nil
+			}
+		case <-enough.C:
+			return address{}, fmt.Errorf("the inviter was not met for %v: %w", g.opts.Reach, ErrUnreachable)
 		case <-again.C:
 			g.meeting.announceAll()
 		case <-ctx.Done():
@@ -156,7 +180,7 @@ func (g *guest) find(ctx context.Context) (address, error) {
 
 // final reports whether an error ends the invitation for this guest.
 func final(err error) bool {
-	for _, e := range []error{ErrWrongCode, ErrBurned, ErrExpired, ErrDeclined, ErrMember, ErrPeerFault, ErrOffline, errJoin} {
+	for _, e := range []error{ErrWrongCode, ErrBurned, ErrExpired, ErrDeclined, ErrCancelled, ErrUsed, ErrMember, ErrPeerFault, ErrOffline, errJoin} {
 		if errors.Is(err, e) {
 			return true
 		}
@@ -183,6 +207,7 @@ func (g *guest) try(ctx context.Context, at address) (Space, error) {
 	t := newTalk(ctx, s)
 	defer t.end()
 	space, err := g.talk(t)
+	g.lost = time.Now()
 	if err != nil {
 		t.part(refusalFor(err), 0)
 	}
@@ -207,22 +232,27 @@ func (g *guest) talk(t *talk) (Space, error) {
 		return nil, err
 	}
 	g.tell(halo.GuestAuthOK)
+	if g.opts.Pictures != nil {
+		g.opts.Pictures(halo.SAS(t.session.Hash()))
+	}
 	g.tell(halo.GuestOfferShown)
 	if _, _, err := halo.LoadIdentity(offer.Inviter); err != nil || offer.Kind != halo.InviteMember {
 		return nil, fault("the inviter's identity: %v", err)
 	}
-	if space, ok := g.n.repo.SpaceByID(offer.Space); ok {
-		return space, ErrMember
-	}
+	space, open := g.n.repo.SpaceByID(offer.Space)
 	join := &halo.Join{
-		Identity: g.n.repo.IdentityCredentials(), Device: g.n.repo.DeviceID(), Name: g.opts.DisplayName,
+		Identity: g.n.repo.IdentityCredentials(), Device: g.n.repo.DeviceID(), Name: g.opts.DisplayName, Open: open,
 		Proof: halo.SignJoin(g.n.repo.DeviceKeys(), offer.Challenge, t.session.Hash(), offer.Space),
 	}
 	if err := t.send(join); err != nil {
 		return nil, err
 	}
 	g.tell(halo.GuestRequested)
-	return g.receive(t, offer)
+	joined, err := g.receive(t, offer)
+	if errors.Is(err, ErrMember) {
+		return space, err
+	}
+	return joined, err
 }
 
 // authenticate shows the digits, if any are wanted, and hears the offer.
@@ -231,7 +261,7 @@ func (g *guest) authenticate(t *talk) (*halo.Offer, error) {
 		return nil, err
 	}
 	offer, err := hear[*halo.Offer](t, inviteStep)
-	if !errors.Is(err, ErrWrongCode) || g.opts.AuthCode == nil {
+	if !errors.Is(err, ErrWrongCode) || errors.Is(err, ErrBurned) || g.opts.AuthCode == nil {
 		return offer, err
 	}
 	digits, err := g.opts.AuthCode(t.ctx)

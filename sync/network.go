@@ -60,6 +60,7 @@ type Network struct {
 	online  *online       // nil while offline or not running
 	changed chan struct{} // closed and replaced when online changes
 	faults  map[halo.DeviceID]misdeeds
+	invites map[*Invitation]bool // that are being hosted
 }
 
 // online is what exists while the network is online.
@@ -85,7 +86,7 @@ func New(repo Repo, opts Options) (*Network, error) {
 		repo: repo, opts: opts, logger: opts.Logger, api: api,
 		pending: make(chan struct{}, maxPending), signal: slices.Clone(opts.Signal), offline: opts.Offline,
 		toggled: make(chan struct{}, 1), changed: make(chan struct{}),
-		faults: make(map[halo.DeviceID]misdeeds),
+		faults: make(map[halo.DeviceID]misdeeds), invites: make(map[*Invitation]bool),
 	}
 	if n.logger == nil {
 		n.logger = slog.New(slog.DiscardHandler)
@@ -142,6 +143,7 @@ func (n *Network) runOnline(ctx context.Context) {
 		n.client(url)
 	}
 	n.reconcile(o)
+	n.resumeInvites()
 	n.follow(ctx, o, changes)
 	n.mu.Lock()
 	n.setOnline(nil)

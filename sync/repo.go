@@ -57,6 +57,7 @@ type Repo interface {
 	DeviceID() halo.DeviceID
 	IdentityID() halo.IdentityID
 	Membership
+	InviteStore
 	// IsPeerFault reports whether an error of Ingest or AddCredentials is the
 	// fault of whoever sent the bytes.
 	IsPeerFault(error) bool

@@ -22,7 +22,9 @@ type talk struct {
 func newTalk(ctx context.Context, s *session.Session) *talk {
 	t := &talk{session: s, in: make(chan []byte, 4), ended: make(chan struct{})}
 	t.ctx, t.cancel = context.WithCancelCause(ctx)
-	context.AfterFunc(t.ctx, func() { _ = s.Close() })
+	// There is a moment for saying why it ends; a side that does not read
+	// must not keep it open for longer.
+	context.AfterFunc(t.ctx, func() { time.AfterFunc(2*byeWait, func() { _ = s.Close() }) })
 	go t.read()
 	return t
 }
@@ -37,8 +39,7 @@ func (t *talk) read() {
 		}
 		select {
 		case t.in <- b:
-		case <-t.ctx.Done():
-			return
+		case <-t.ctx.Done(): // read on, to learn when the other side has left
 		}
 	}
 }
@@ -46,6 +47,7 @@ func (t *talk) read() {
 // end closes the session.
 func (t *talk) end() {
 	t.cancel(ErrClosed)
+	_ = t.session.Close()
 	<-t.ended
 }
 
@@ -99,6 +101,9 @@ type refused struct{ halo.Refuse }
 func (r *refused) Error() string {
 	switch r.Why {
 	case halo.RefuseWrongCode:
+		if r.TriesLeft == 0 {
+			return "wrong authorization code too often: the invitation is burned"
+		}
 		return fmt.Sprintf("wrong authorization code, %d tries left", r.TriesLeft)
 	case halo.RefuseExpired:
 		return "the invitation has expired"
@@ -106,6 +111,12 @@ func (r *refused) Error() string {
 		return "declined by the other side"
 	case halo.RefuseBusy:
 		return "another guest is being admitted"
+	case halo.RefuseCancelled:
+		return "the inviter has withdrawn the invitation"
+	case halo.RefuseUsed:
+		return "somebody else came in by this invitation"
+	case halo.RefuseMember:
+		return "a member already"
 	}
 	return "the other side ended the invitation"
 }
@@ -119,6 +130,14 @@ func (r *refused) Is(target error) bool {
 		return target == ErrExpired
 	case halo.RefuseDeclined:
 		return target == ErrDeclined
+	case halo.RefuseCancelled:
+		return target == ErrCancelled
+	case halo.RefuseUsed:
+		return target == ErrUsed
+	case halo.RefuseMember:
+		return target == ErrMember
+	case halo.RefuseProtocol:
+		return target == ErrPeerFault
 	}
 	return false
 }
@@ -140,20 +159,31 @@ func hear[M halo.Message](t *talk, within time.Duration) (M, error) {
 	return want, nil
 }
 
+// refusals says what the other side is told of an error.
+var refusals = []struct {
+	err error
+	why halo.Refusal
+}{
+	{ErrBurned, halo.RefuseWrongCode},
+	{ErrExpired, halo.RefuseExpired},
+	{ErrUsed, halo.RefuseUsed},
+	{ErrMember, halo.RefuseMember},
+	{ErrDeclined, halo.RefuseDeclined},
+	{ErrCancelled, halo.RefuseCancelled},
+	{context.Canceled, halo.RefuseCancelled},
+	{ErrPeerFault, halo.RefuseProtocol},
+}
+
 // refusalFor returns what the other side is told of an error; 0 for nothing.
 func refusalFor(err error) halo.Refusal {
 	var theirs *refused
-	switch {
-	case errors.As(err, &theirs):
+	if errors.As(err, &theirs) {
 		return 0
-	case errors.Is(err, ErrBurned):
-		return halo.RefuseWrongCode
-	case errors.Is(err, ErrExpired):
-		return halo.RefuseExpired
-	case errors.Is(err, ErrDeclined), errors.Is(err, ErrMember):
-		return halo.RefuseDeclined
-	case errors.Is(err, ErrPeerFault):
-		return halo.RefuseProtocol
+	}
+	for _, r := range refusals {
+		if errors.Is(err, r.err) {
+			return r.why
+		}
 	}
 	return 0
 }

@@ -25,9 +25,11 @@ type Vault struct {
 	issuer   halo.Issuer
 	flushes  atomic.Int64
 
-	mu     sync.Mutex // guards the below
-	spaces map[halo.SpaceID]*Space
-	subs   map[*changes]bool
+	mu      sync.Mutex // guards the below
+	invites map[[8]byte][]byte
+	saves   int // SaveInvite fails when none are left; negative for never
+	spaces  map[halo.SpaceID]*Space
+	subs    map[*changes]bool
 }
 
 var _ echosync.Repo = (*Vault)(nil)
@@ -50,7 +52,7 @@ func New(name string) (*Vault, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &Vault{Name: name, keys: keys, spaces: make(map[halo.SpaceID]*Space), subs: make(map[*changes]bool)}
+	v := &Vault{Name: name, keys: keys, invites: make(map[[8]byte][]byte), spaces: make(map[halo.SpaceID]*Space), saves: -1, subs: make(map[*changes]bool)}
 	v.issuer = halo.Issuer{Identity: halo.IdentityID(genesis.ID), Signer: keys}
 	v.identity = halo.NewIdentityGraph(v.issuer.Identity)
 	_, err = v.identity.Add(genesis)
@@ -227,4 +229,41 @@ func (v *Vault) Join(_ context.Context, id halo.SpaceID, name string, credential
 		return nil, err
 	}
 	return s, nil
+}
+
+// SaveInvite implements sync.InviteStore.
+func (v *Vault) SaveInvite(id [8]byte, record []byte) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.saves == 0 {
+		return errors.New("the vault has crashed")
+	}
+	v.saves = max(v.saves-1, -1)
+	v.invites[id] = slices.Clone(record)
+	return nil
+}
+
+// CrashAfter lets SaveInvite fail after n more calls; never, if n is negative.
+func (v *Vault) CrashAfter(n int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.saves = n
+}
+
+// SavedInvites implements sync.InviteStore.
+func (v *Vault) SavedInvites() (out [][]byte, err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, record := range v.invites {
+		out = append(out, slices.Clone(record))
+	}
+	return out, nil
+}
+
+// ForgetInvite implements sync.InviteStore.
+func (v *Vault) ForgetInvite(id [8]byte) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	delete(v.invites, id)
+	return nil
 }

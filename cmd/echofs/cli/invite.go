@@ -17,20 +17,25 @@ const defaultExpiry = 15 * time.Minute
 
 func (a *app) inviteCommand() *cobra.Command {
 	var req control.InviteRequest
+	w := &inviteView{a: a}
 	c := &cobra.Command{
 		Use:   "invite SPACE",
 		Short: "Invite somebody into a space: print a code and wait",
 		Long: `Print an invitation code and wait until somebody has come in by it, or it has
 expired. Tell the authorization code by another way than the invitation code:
-who has both is a member.
+who has both is a member. Interrupting the command withdraws the invitation. A
+program that is killed instead goes on with it the next time it is online.
+
+On a terminal the code is shown as a picture for cameras too.
 
 With --json: {"code","auth_code","expires"}, then one {"state"} a line.`,
 		Example: "  echofs invite notes --role editor --expires 1h",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			req.Space = args[0]
+			defer w.pause()
 			return a.with(c.Context(), need{create: true, network: true, daemon: req.NoWait}, func(s *session) error {
-				return control.Each(c.Context(), s.Client, control.Invite, req, a.showInvite)
+				return control.Each(c.Context(), s.Client, control.Invite, req, w.show)
 			})
 		},
 	}
@@ -38,33 +43,57 @@ With --json: {"code","auth_code","expires"}, then one {"state"} a line.`,
 	c.Flags().DurationVar(&req.Expires, "expires", defaultExpiry, "how long the code is good")
 	c.Flags().BoolVar(&req.NoAuthCode, "no-auth-code", false, "let the code alone admit, once (for scripts)")
 	c.Flags().BoolVar(&req.NoWait, "no-wait", false, "print the code and leave the waiting to the daemon")
+	c.Flags().BoolVar(&w.noQR, "no-qr", false, "show no picture of the code")
+	c.AddCommand(a.inviteListCommand(), a.inviteCancelCommand())
 	return c
 }
 
-// showInvite prints an event of an invitation: the code is data, what happens
-// to it is progress.
-func (a *app) showInvite(e control.InviteEvent) error {
-	if a.json {
-		return a.emit(e, nil)
+func (a *app) inviteListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List invitations that this device has made",
+		Long: `List invitations that this device has made: those that are open, and until their
+codes expire those that have ended.`,
+		Example: "  echofs invite list --json",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return call(c.Context(), a, need{network: true}, control.ListInvites, control.None{}, printInvitations)
+		},
 	}
-	if e.Code == "" {
-		if e.Member != "" {
-			a.say("%s: %s", e.State, e.Member)
-		} else {
-			a.progress("%s", e.State)
+}
+
+func (a *app) inviteCancelCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "cancel ID",
+		Short:   "Withdraw an invitation",
+		Example: "  echofs invite cancel 3f9c",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return call(c.Context(), a, need{network: true}, control.CancelInvite, control.InvitationRef{ID: args[0]},
+				func(w io.Writer, i control.Invitation) { printInvitations(w, []control.Invitation{i}) })
+		},
+	}
+}
+
+func printInvitations(w io.Writer, list []control.Invitation) {
+	var rows [][]string
+	for _, i := range list {
+		what := i.Space + " as " + i.Role
+		if i.Kind == "device" {
+			what = "a device of yours"
 		}
-		return nil
+		rows = append(rows, []string{i.ID, what, i.State, i.Guest, left(i.Expires)})
 	}
-	if err := a.emit(e, func(w io.Writer) { _, _ = fmt.Fprintln(w, e.Code) }); err != nil {
-		return err
+	table(w, []string{"ID", "TO", "STATE", "GUEST", "LEFT"}, rows)
+}
+
+// left says how long something is still good.
+func left(until time.Time) string {
+	d := time.Until(until).Round(time.Second)
+	if d <= 0 {
+		return "over"
 	}
-	if e.AuthCode != "" {
-		a.say("authorization code: %s   (tell it by another way)", e.AuthCode)
-	}
-	if e.Expires != nil {
-		a.say("they type: echofs join CODE   (until %s)", e.Expires.Local().Format(time.TimeOnly))
-	}
-	return nil
+	return fmt.Sprintf("%d:%02d", int(d.Minutes()), int(d.Seconds())%60)
 }
 
 func (a *app) joinCommand() *cobra.Command {
@@ -92,15 +121,26 @@ With --json: one {"state"} a line, and at last {"space","name"}.`,
 	}
 	c.Flags().StringVar(&req.AuthCode, "auth-code", "", "the authorization code")
 	c.Flags().StringVar(&req.As, "as", "", "name of the space on this machine (default: the one it has)")
+	c.Flags().DurationVar(&req.Timeout, "timeout", 90*time.Second, "how long to look for the host")
 	return c
 }
 
 func (a *app) showJoin(e control.JoinEvent) error {
-	if a.json || e.Space != "" {
-		return a.emit(e, func(w io.Writer) { table(w, []string{"NAME", "ID"}, [][]string{{e.Name, e.Space}}) })
+	if a.json {
+		return a.emit(e, nil)
 	}
-	a.progress("%s", e.State)
-	return nil
+	if e.Space == "" {
+		if len(e.Emoji) > 0 {
+			a.progress("%s   (the host sees the same pictures)", strings.Join(e.Emoji, " "))
+		} else {
+			a.progress("%s", guestSays(e.State))
+		}
+		return nil
+	}
+	if e.Already {
+		a.say("you are a member of %s already", e.Name)
+	}
+	return a.emit(e, func(w io.Writer) { table(w, []string{"NAME", "ID"}, [][]string{{e.Name, e.Space}}) })
 }
 
 // ask asks somebody at the terminal.

@@ -63,6 +63,8 @@ var codes = []struct {
 	{echosync.ErrBurned, Refused},
 	{echosync.ErrExpired, Refused},
 	{echosync.ErrDeclined, Refused},
+	{echosync.ErrCancelled, Refused},
+	{echosync.ErrUsed, Refused},
 	{echosync.ErrRefused, Refused},
 	{echo.ErrReadOnly, Refused},
 	{echo.ErrReserved, Refused},

@@ -60,6 +60,8 @@ var (
 	CompactSpace  = define[SpaceRef, Compacted]("space/compact", SpaceAdmin, Unary)
 	ListMembers   = define[SpaceRef, []Member]("member/list", SpaceRead, Unary)
 	Invite        = define[InviteRequest, InviteEvent]("invite", InviteCreate, Stream)
+	ListInvites   = define[None, []Invitation]("invite/list", InviteCreate, Unary)
+	CancelInvite  = define[InvitationRef, Invitation]("invite/cancel", InviteCreate, Unary)
 	Join          = define[JoinRequest, JoinEvent]("join", SpaceNew, Stream)
 	Wait          = define[WaitRequest, WaitReply]("wait", SpaceRead, Stream)
 	StatObject    = define[PathRef, Stat]("object/stat", SpaceRead, Unary)

@@ -198,6 +198,27 @@ type InviteEvent struct {
 	Expires  *time.Time `json:"expires,omitempty"`
 	State    string     `json:"state,omitempty"`
 	Member   string     `json:"member,omitempty"` // who came in, with the last state
+	ID       string     `json:"id,omitempty"`     // names the invitation, with the code
+	Emoji    []string   `json:"emoji,omitempty"`  // four pictures that the guest sees too
+	Tries    int        `json:"tries_left,omitempty"` // of the authorization code, once one was wrong
+	Reason   string     `json:"reason,omitempty"` // why it ended
+}
+
+// Invitation is one line of `echofs invite list`.
+type Invitation struct {
+	ID      string    `json:"id"`
+	Kind    string    `json:"kind"`  // member, device
+	Space   string    `json:"space"` // its name; "" for a device
+	Role    string    `json:"role"`  // of the member; "" for a device
+	State   string    `json:"state"`
+	Expires time.Time `json:"expires"`
+	Tries   int       `json:"tries_left"`
+	Guest   string    `json:"guest"`
+}
+
+// InvitationRef names an invitation by a prefix of its id.
+type InvitationRef struct {
+	ID string `json:"id"`
 }
 
 // JoinRequest asks to accept an invitation.
@@ -205,13 +226,17 @@ type JoinRequest struct {
 	Code     string `json:"code"`
 	AuthCode string `json:"auth_code"`
 	As       string `json:"as"` // the local name of the space; "" for the name it has
+	// Timeout is for how long the host is looked for, in nanoseconds; 0 for 90 s.
+	Timeout time.Duration `json:"timeout"`
 }
 
 // JoinEvent is one line of `echofs join --json`: states, and at last the space.
 type JoinEvent struct {
-	State string `json:"state,omitempty"`
-	Space string `json:"space,omitempty"`
-	Name  string `json:"name,omitempty"`
+	State   string   `json:"state,omitempty"`
+	Space   string   `json:"space,omitempty"`
+	Name    string   `json:"name,omitempty"`
+	Already bool     `json:"already,omitempty"` // was a member before
+	Emoji   []string `json:"emoji,omitempty"`   // four pictures that the host sees too
 }
 
 // WaitRequest asks to return when other devices have what is saved here now.

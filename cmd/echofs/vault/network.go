@@ -43,8 +43,7 @@ func (v *Vault) openNetwork(context.Context) error {
 func (v *Vault) registerNetwork() {
 	control.Handle(v.server, control.GetPeers, v.peers)
 	control.HandleStream(v.server, control.Wait, v.wait)
-	control.HandleStream(v.server, control.Invite, v.invite)
-	control.HandleStream(v.server, control.Join, v.join)
+	v.registerInvitations()
 }
 
 // online returns the network, or an error that says how to have one.

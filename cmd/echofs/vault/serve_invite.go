@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"echofs/cmd/echofs/control"
@@ -21,6 +22,13 @@ const (
 	lingerTime  = 15 * time.Second
 	lingerQuiet = time.Second
 )
+
+func (v *Vault) registerInvitations() {
+	control.HandleStream(v.server, control.Invite, v.invite)
+	control.Handle(v.server, control.ListInvites, v.listInvites)
+	control.Handle(v.server, control.CancelInvite, v.cancelInvite)
+	control.HandleStream(v.server, control.Join, v.join)
+}
 
 // invite makes an invitation and tells how it goes. It ends with its caller,
 // unless nobody waits for it.
@@ -42,14 +50,14 @@ func (v *Vault) invite(ctx context.Context, req control.InviteRequest, send func
 	}
 	hosting := ctx
 	if req.NoWait {
-		hosting = net.ctx
+		hosting = context.WithoutCancel(ctx)
 	}
 	inv, err := net.Invite(hosting, echosync.InviteOptions{Space: s.ID(), Role: role, Expires: req.Expires, AuthCode: !req.NoAuthCode})
 	if err != nil {
 		return v.signalHint(err)
 	}
 	expires := inv.Expires()
-	if err := send(control.InviteEvent{Code: inv.Code(), AuthCode: inv.AuthCode(), Expires: &expires}); err != nil || req.NoWait {
+	if err := send(control.InviteEvent{ID: inv.ID(), Code: inv.Code(), AuthCode: inv.AuthCode(), Expires: &expires}); err != nil || req.NoWait {
 		return err
 	}
 	return v.attend(ctx, s, inv, send)
@@ -60,8 +68,14 @@ func (v *Vault) attend(ctx context.Context, s *echo.Space, inv *echosync.Invitat
 	defer inv.Cancel()
 	for u := range inv.States() {
 		e := control.InviteEvent{State: string(u.State)}
-		if u.State.Final() {
-			e.Member = cmp.Or(u.Guest.Name, shortIdentity(u.Guest.Identity))
+		if u.TriesLeft < halo.AuthTries {
+			e.Tries = u.TriesLeft
+		}
+		if u.State == halo.HostCommitted || u.State == halo.HostDone {
+			e.Member, e.Emoji = cmp.Or(u.Guest.Name, shortIdentity(u.Guest.Identity)), u.Guest.SAS[:]
+		}
+		if u.Err != nil {
+			e.Reason = u.Err.Error()
 		}
 		if err := send(e); err != nil {
 			return err
@@ -84,44 +98,58 @@ func shortIdentity(id halo.IdentityID) string {
 	return id.Short()
 }
 
+// outcome is how an attempt to join ended.
+type outcome struct {
+	space echosync.Space
+	err   error
+}
+
 // join takes an invitation and tells how it goes.
 func (v *Vault) join(ctx context.Context, req control.JoinRequest, send func(control.JoinEvent) error) error {
 	net, err := v.online("join")
 	if err != nil {
 		return err
 	}
-	states := make(chan halo.GuestState, 64)
-	type outcome struct {
-		space echosync.Space
-		err   error
+	if req.Timeout < 0 {
+		return fmt.Errorf("join: a timeout of %v: %w", req.Timeout, control.ErrUsage)
 	}
+	events := make(chan control.JoinEvent, 64)
 	ended := make(chan outcome, 1)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
-		space, err := net.Join(ctx, req.Code, echosync.JoinOptions{Name: req.As, DisplayName: v.config.Name,
-			AuthCode: authCode(req.AuthCode), Progress: func(s halo.GuestState) {
-				select {
-				case states <- s:
-				default: // the reader is gone; the outcome tells all
-				}
-			}})
-		close(states)
+		space, err := net.Join(ctx, req.Code, v.joinOptions(req, events))
+		close(events)
 		ended <- outcome{space, err}
 	}()
 	var gone error
-	for s := range states {
+	for e := range events {
 		if gone == nil {
-			if gone = send(control.JoinEvent{State: string(s)}); gone != nil {
+			if gone = send(e); gone != nil {
 				cancel()
 			}
 		}
 	}
 	end := <-ended
+	if errors.Is(end.err, echosync.ErrMember) && end.space != nil {
+		return errors.Join(gone, v.tellSpace(end.space.ID(), true, send))
+	}
 	if end.err != nil {
 		return v.signalHint(end.err)
 	}
 	return errors.Join(gone, v.joined(ctx, req.Code, end.space.ID(), send))
+}
+
+func (v *Vault) joinOptions(req control.JoinRequest, events chan<- control.JoinEvent) echosync.JoinOptions {
+	tell := func(e control.JoinEvent) {
+		select {
+		case events <- e:
+		default: // the reader is gone; the outcome tells all
+		}
+	}
+	return echosync.JoinOptions{Name: req.As, DisplayName: v.config.Name, Reach: req.Timeout, AuthCode: authCode(req.AuthCode),
+		Progress: func(s halo.GuestState) { tell(control.JoinEvent{State: string(s)}) },
+		Pictures: func(sas [4]string) { tell(control.JoinEvent{Emoji: sas[:]}) }}
 }
 
 // joined keeps what leads to the other devices of a space, and tells its name.
@@ -136,7 +164,16 @@ func (v *Vault) joined(ctx context.Context, code string, id halo.SpaceID, send f
 	if !v.opts.Daemon {
 		v.linger(ctx, s, halo.DeviceID{})
 	}
-	return send(control.JoinEvent{Space: s.PublicID(), Name: s.Name()})
+	return v.tellSpace(id, false, send)
+}
+
+// tellSpace tells which space a guest has come to.
+func (v *Vault) tellSpace(id halo.SpaceID, already bool, send func(control.JoinEvent) error) error {
+	s, ok := v.repo.SpaceByID(id)
+	if !ok {
+		return fmt.Errorf("join: the space: %w", echo.ErrNotFound)
+	}
+	return send(control.JoinEvent{Space: s.PublicID(), Name: s.Name(), Already: already})
 }
 
 // authCode answers the host's question for the digits.
@@ -206,4 +243,58 @@ func (v *Vault) signalHint(err error) error {
 		return err
 	}
 	return control.WithHint(err, "both sides need a signaling server that both reach: echofs mount --signal URL; see: echofs doctor")
+}
+
+// listInvites lists what is known of the invitations of this device.
+func (v *Vault) listInvites(context.Context, control.None) ([]control.Invitation, error) {
+	net, err := v.online("list invitations")
+	if err != nil {
+		return nil, err
+	}
+	infos, err := net.Invites()
+	if err != nil {
+		return nil, err
+	}
+	out := make([]control.Invitation, 0, len(infos))
+	for _, i := range infos {
+		out = append(out, v.invitation(i))
+	}
+	return out, nil
+}
+
+func (v *Vault) invitation(i echosync.InviteInfo) control.Invitation {
+	out := control.Invitation{ID: i.ID, Kind: "device", State: string(i.State), Expires: i.Expires, Tries: i.TriesLeft, Guest: i.Guest}
+	if i.Kind == halo.InviteMember {
+		out.Kind, out.Role, out.Space = "member", i.Role.String(), i.Space.Short()
+	}
+	if s, ok := v.repo.SpaceByID(i.Space); ok {
+		out.Space = s.Name()
+	}
+	return out
+}
+
+// minInviteID is how many digits of an id name an invitation.
+const minInviteID = 4
+
+// cancelInvite withdraws an invitation.
+func (v *Vault) cancelInvite(_ context.Context, ref control.InvitationRef) (control.Invitation, error) {
+	net, err := v.online("cancel invitation")
+	if err != nil {
+		return control.Invitation{}, err
+	}
+	infos, err := net.Invites()
+	if err != nil {
+		return control.Invitation{}, err
+	}
+	infos = slices.DeleteFunc(infos, func(i echosync.InviteInfo) bool {
+		return len(ref.ID) < minInviteID || !strings.HasPrefix(i.ID, strings.ToLower(ref.ID))
+	})
+	if len(infos) != 1 {
+		return control.Invitation{}, control.WithHint(fmt.Errorf("invitation %q: %d begin so: %w", ref.ID, len(infos), echo.ErrNotFound), "see: echofs invite list")
+	}
+	if err := net.CancelInvite(infos[0].ID); err != nil {
+		return control.Invitation{}, err
+	}
+	infos[0].State = halo.HostCancelled
+	return v.invitation(infos[0]), nil
 }
