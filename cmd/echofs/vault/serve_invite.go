@@ -72,7 +72,10 @@ func (v *Vault) attend(ctx context.Context, s *echo.Space, inv *echosync.Invitat
 			e.Tries = u.TriesLeft
 		}
 		if u.State == halo.HostCommitted || u.State == halo.HostDone {
-			e.Member, e.Emoji = cmp.Or(u.Guest.Name, shortIdentity(u.Guest.Identity)), u.Guest.SAS[:]
+			e.Member = cmp.Or(u.Guest.Name, shortIdentity(u.Guest.Identity))
+		}
+		if u.State == halo.HostCommitted {
+			e.Emoji = u.Guest.SAS[:]
 		}
 		if u.Err != nil {
 			e.Reason = u.Err.Error()
