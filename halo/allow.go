@@ -122,7 +122,7 @@ func (s *State) allowsRotate(issuer IdentityID, role Role, p *EpochRotate) error
 	if p.Gen != gen || !slices.Equal(p.Prev, prev) {
 		return refuse("epoch %d does not follow the latest ones", p.Gen)
 	}
-	if _, known := s.Epoch(p.Epoch); known {
+	if _, known := s.keyEpoch(p.Epoch); known {
 		return refuse("epoch %s exists", p.Epoch.Short())
 	}
 	if !sameDevices(p.Recipients, s.ActiveDevices()) || !sameDevices(p.Relays, s.RelayDevices()) {
@@ -152,7 +152,7 @@ func (s *State) allowsGrant(role Role, p *KeyGrant) error {
 	if err := needs(role, RoleReader); err != nil {
 		return err
 	}
-	if _, ok := s.Epoch(p.Epoch); !ok {
+	if _, ok := s.keyEpoch(p.Epoch); !ok {
 		return refuse("epoch %s is not known", p.Epoch.Short())
 	}
 	to := s.ActiveDevices()
@@ -213,7 +213,7 @@ func (s *State) allowsIdentity(c *Credential) error {
 		return nil
 	case *DeviceLevel:
 		target, known := i.devices[p.Device]
-		if !known || !target.Active() || !primary || p.Device == c.Device && p.Level > signer.Level {
+		if !known || !target.Active() && !target.Suspended || !primary || p.Device == c.Device && p.Level > signer.Level {
 			return refuse("a device that is %v makes one that is %v %v", signer.Level, target.Level, p.Level)
 		}
 		return nil

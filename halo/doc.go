@@ -27,7 +27,9 @@
 //
 // A credential is judged by its strict ancestors alone: by the state they make,
 // its author either had the authority or had not, for every replica and for
-// ever. [State] folds the credentials that had it. Where several concurrent
+// ever. Of those that had it, the removals of higher levels void what the
+// removed issued without knowing of that, and what builds on it (resolve.go), so
+// that backdating is of no use. [State] folds the rest. Where several concurrent
 // credentials speak of one subject, the lowest role (or level) wins. Nothing
 // depends on the order of arrival, on a clock, or on a local counter.
 // Credentials of types a version does not know are kept and count as parents,

@@ -303,7 +303,7 @@ func (k *DeviceKeys) EpochKeys(s *State, known map[EpochID]EpochKey) map[EpochID
 			keys[w.Epoch] = key
 		}
 	}
-	for _, e := range slices.Backward(s.epochs) { // newest generation first
+	for _, e := range slices.Backward(s.keyEpochs) { // newest generation first
 		key, have := keys[e.ID]
 		if !have {
 			continue

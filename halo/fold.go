@@ -2,6 +2,7 @@ package halo
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 )
 
@@ -10,8 +11,8 @@ import (
 // it follows; of several, the lowest role or level. So a removal outweighs
 // whatever is concurrent to it, and only what knew of the removal undoes it.
 //
-// What a removed party issued concurrently with its removal still counts here;
-// suppressing that is a filter on the set, which belongs before the fold.
+// What a removed party issued concurrently with its removal is not in the set
+// any more: that is the resolver's work (resolve.go).
 
 const maxProfiles = 32 // kept per identity, the newest
 
@@ -33,13 +34,18 @@ type identityFolder struct {
 	profiles    []*node
 }
 
-func fold(g *Graph, set bitset) *State {
+func fold(g *Graph, r resolution) *State {
 	f := &folder{graph: g, state: newState(), members: map[IdentityID][]int{}, rooms: map[IdentityID]*identityFolder{}}
-	for at, n := range g.nodes {
-		if n.granted && set.has(at) {
-			f.collect(at, n)
+	f.state.graph, f.state.resolution = g, r
+	for at := range r.valid.all() {
+		f.collect(at, g.nodes[at])
+	}
+	for _, at := range r.acts {
+		if n := g.nodes[at]; n.act.endsWriting() {
+			f.state.lowered = append(f.state.lowered, n)
 		}
 	}
+	f.collectKeys()
 	for id, nodes := range f.members {
 		f.state.members[id] = f.lowestRole(nodes)
 	}
@@ -47,17 +53,34 @@ func fold(g *Graph, set bitset) *State {
 		f.state.identities[id] = f.foldIdentity(id, room)
 	}
 	f.foldPolicy()
-	slices.SortFunc(f.state.epochs, func(a, b Epoch) int {
-		if a.Gen != b.Gen {
-			return int(min(max(int64(a.Gen)-int64(b.Gen), -1), 1))
-		}
-		if c := bytes.Compare(a.ID[:], b.ID[:]); c != 0 {
-			return c
-		}
-		return a.Credential.Compare(b.Credential)
-	})
-	slices.SortFunc(f.state.grants, func(a, b *Credential) int { return a.ID.Compare(b.ID) })
+	slices.SortFunc(f.state.epochs, Epoch.compare)
+	slices.SortFunc(f.state.lowered, (*node).before)
+	slices.SortFunc(f.state.seals, (*node).before)
 	return f.state
+}
+
+// collectKeys takes the wrapped keys of all granted credentials of the set:
+// voiding an epoch voids no wrap.
+func (f *folder) collectKeys() {
+	for at := range f.state.resolution.set.all() {
+		n := f.graph.nodes[at]
+		if !n.granted {
+			continue
+		}
+		switch p := n.Payload.(type) {
+		case *EpochRotate:
+			f.state.keyEpochs = append(f.state.keyEpochs, newEpoch(n.ID, p))
+		case *KeyGrant:
+			f.state.grants = append(f.state.grants, n.Credential)
+		}
+	}
+	slices.SortFunc(f.state.keyEpochs, Epoch.compare)
+	slices.SortFunc(f.state.grants, func(a, b *Credential) int { return a.ID.Compare(b.ID) })
+}
+
+// compare orders epochs by generation, then id.
+func (e Epoch) compare(other Epoch) int {
+	return cmp.Or(cmp.Compare(e.Gen, other.Gen), bytes.Compare(e.ID[:], other.ID[:]), e.Credential.Compare(other.Credential))
 }
 
 func (f *folder) collect(at int, n *node) {
@@ -86,8 +109,8 @@ func (f *folder) collect(at int, n *node) {
 		f.member(p.Identity, at)
 	case *EpochRotate:
 		f.state.epochs = append(f.state.epochs, newEpoch(n.ID, p))
-	case *KeyGrant:
-		f.state.grants = append(f.state.grants, n.Credential)
+	case *FeedSeal, *ForkProof:
+		f.state.seals = append(f.state.seals, n)
 	case *Policy:
 		f.policy = f.maximal(f.policy, at)
 	}
@@ -244,13 +267,20 @@ func (f *folder) foldDevices(s *identityState, room *identityFolder, last []int)
 			if !known {
 				d = Device{Public: add.Device}
 			}
+			if d.addedBy.IsZero() {
+				d.addedBy = n.Device
+			}
 			if len(d.Label) == 0 {
 				d.Label = add.Label
 			}
 			s.devices[subject] = d
 		}
-		if !slices.ContainsFunc(last, func(check int) bool { return !n.ancestors.has(check) }) {
-			about[subject] = f.maximal(about[subject], at)
+		if slices.ContainsFunc(last, func(check int) bool { return !n.ancestors.has(check) }) {
+			continue
+		}
+		about[subject] = f.maximal(about[subject], at)
+		for _, d := range n.cascade() {
+			about[d] = f.maximal(about[d], at)
 		}
 	}
 	for subject, nodes := range about {
@@ -259,8 +289,30 @@ func (f *folder) foldDevices(s *identityState, room *identityFolder, last []int)
 			continue
 		}
 		d.Level = f.lowestLevel(nodes)
+		d.Suspended = d.Level == LevelNone && f.contradictory(nodes, subject, room.devices)
 		s.devices[subject] = d
 	}
+}
+
+// cascade returns the devices that a revocation takes along.
+func (n *node) cascade() []DeviceID {
+	if p, ok := n.Payload.(*DeviceRevoke); ok && p.Cascade && n.act != nil {
+		return slices.DeleteFunc(slices.Clone(n.act.devices), func(d DeviceID) bool { return d == p.Device })
+	}
+	return nil
+}
+
+// contradictory reports whether all that ends a device was said by devices that
+// it revoked without knowing of that.
+func (f *folder) contradictory(nodes []int, device DeviceID, all []int) bool {
+	answered := func(at int) bool {
+		n := f.graph.nodes[at]
+		return slices.ContainsFunc(all, func(other int) bool {
+			o := f.graph.nodes[other]
+			return o.Device == device && o.act != nil && slices.Contains(o.act.devices, n.Device) && n.concurrent(at, o, other)
+		})
+	}
+	return !slices.ContainsFunc(nodes, func(at int) bool { return !answered(at) })
 }
 
 func deviceSubject(p Payload) (DeviceID, *DeviceAdd) {

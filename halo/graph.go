@@ -23,6 +23,14 @@ type Graph struct {
 	devices map[DeviceID][]introduction  // where a device's keys stand
 	roots   map[IdentityID][]introduction
 	memo    map[string]*State // by sorted heads
+
+	// For the resolver: nodes by author, and those that take something.
+	acts       []int
+	signed     map[DeviceID][]int
+	issued     map[IdentityID][]int // of the space
+	ofIdentity map[IdentityID][]int // of the identity
+	standings  map[standing]bool
+	folds      map[foldKey]*State
 }
 
 // node is a credential in its place.
@@ -31,6 +39,9 @@ type node struct {
 	ancestors bitset // strict
 	depth     int    // number of ancestors
 	granted   bool   // its author had the authority, by the ancestors
+	voided    bitset // of the ancestors, by the acts among them; nil for none
+	need      need
+	act       *act // what it takes from somebody; nil for nothing, or not granted
 }
 
 // before orders nodes so that parents come first, the same for everybody.
@@ -68,6 +79,8 @@ func newGraph() *Graph {
 	return &Graph{
 		index: map[CredentialID]int{}, heads: map[CredentialID]struct{}{}, pending: map[CredentialID]*Credential{},
 		devices: map[DeviceID][]introduction{}, roots: map[IdentityID][]introduction{}, memo: map[string]*State{},
+		signed: map[DeviceID][]int{}, issued: map[IdentityID][]int{}, ofIdentity: map[IdentityID][]int{},
+		standings: map[standing]bool{}, folds: map[foldKey]*State{},
 	}
 }
 
@@ -157,9 +170,8 @@ func (g *Graph) insert(c *Credential) error {
 	if err := g.checkIssuer(n); err != nil {
 		return err
 	}
-	n.granted = g.stateOf(c.Parents, n.ancestors).allows(c) == nil
-
 	at := len(g.nodes)
+	g.judge(n, at)
 	g.nodes = append(g.nodes, n)
 	g.index[c.ID] = at
 	for _, p := range c.Parents {
@@ -168,6 +180,27 @@ func (g *Graph) insert(c *Credential) error {
 	g.heads[c.ID] = struct{}{}
 	g.introduce(at, c)
 	return nil
+}
+
+// judge decides what n counts for by its ancestors: once and for ever.
+func (g *Graph) judge(n *node, at int) {
+	view := g.stateOf(n.Parents, n.ancestors)
+	n.granted = view.allows(n.Credential) == nil
+	n.voided, n.need = view.resolution.voided, view.needOf(n.Credential)
+	if n.granted {
+		n.act = g.actOf(n, view)
+	}
+	if n.act != nil {
+		g.acts = append(g.acts, at)
+	}
+	if !n.ByRoot {
+		g.signed[n.Device] = append(g.signed[n.Device], at)
+	}
+	if n.Type.ofIdentity() {
+		g.ofIdentity[IdentityID(n.DAG)] = append(g.ofIdentity[IdentityID(n.DAG)], at)
+	} else {
+		g.issued[n.Issuer] = append(g.issued[n.Issuer], at)
+	}
 }
 
 // checkPlace refuses parents that do not fit: those of an identity credential
@@ -505,19 +538,27 @@ func (g *Graph) stateAt(heads []CredentialID) (*State, error) {
 	return g.stateOf(slices.Compact(heads), g.closure(heads)), nil
 }
 
-// stateOf folds a closed set, remembered by its sorted heads.
+// stateOf resolves and folds a closed set, remembered by its sorted heads.
 func (g *Graph) stateOf(heads []CredentialID, set bitset) *State {
-	var key bytes.Buffer
-	for _, h := range heads {
-		key.Write(h[:])
-	}
-	if s, ok := g.memo[key.String()]; ok {
+	key := headsKey(heads)
+	if s, ok := g.memo[key]; ok {
 		return s
+	}
+	s := g.extended(heads)
+	if s == nil {
+		s = fold(g, g.resolve(set))
 	}
 	if len(g.memo) >= memoSize {
 		clear(g.memo)
 	}
-	s := fold(g, set)
-	g.memo[key.String()] = s
+	g.memo[key] = s
 	return s
+}
+
+func headsKey(heads []CredentialID) string {
+	var key bytes.Buffer
+	for _, h := range heads {
+		key.Write(h[:])
+	}
+	return key.String()
 }

@@ -13,8 +13,18 @@ type State struct {
 	members    map[IdentityID]Role
 	identities map[IdentityID]*identityState
 	epochs     []Epoch // by generation, then id
-	grants     []*Credential
 	policy     *Policy
+
+	// Who may read is for the resolver to say, what can be opened is not: an
+	// epoch that was voided later may have entries all the same.
+	keyEpochs []Epoch
+	grants    []*Credential
+
+	lowered []*node // effective acts that end somebody's writing
+	seals   []*node // valid feed seals and fork proofs
+
+	graph      *Graph
+	resolution resolution
 }
 
 // identityState is the part of a State about one identity.
@@ -39,6 +49,12 @@ type Device struct {
 	Public   DevicePublic
 	Level    Level  // LevelNone: revoked, or suspended by contradictory revocations
 	Label    []byte // sealed name, may be empty
+
+	// Suspended: two primary devices revoked each other without knowing. Neither
+	// acts until a third one, or the recovery phrase, decides.
+	Suspended bool
+
+	addedBy DeviceID // zero for the first, and for those of a checkpoint
 }
 
 // Active reports whether the device may act for its identity.
@@ -272,7 +288,7 @@ func (s *State) CurrentEpoch() (Epoch, bool) {
 // made: try all.
 func (s *State) Wraps(device DeviceID) []Wrap {
 	var out []Wrap
-	for _, e := range s.epochs {
+	for _, e := range s.keyEpochs {
 		for _, w := range e.rotate.Recipients {
 			if w.Device == device {
 				out = append(out, Wrap{e.ID, e.rotate.Suite, false, w})
@@ -294,8 +310,43 @@ func (s *State) Wraps(device DeviceID) []Wrap {
 
 // Back returns the sealed keys of older epochs which the key of an epoch opens.
 func (s *State) Back(epoch EpochID) []BackKey {
-	if e, ok := s.Epoch(epoch); ok {
+	if e, ok := s.keyEpoch(epoch); ok {
 		return slices.Clone(e.rotate.Back)
+	}
+	return nil
+}
+
+// keyEpoch returns an epoch, also one that does not count any more.
+func (s *State) keyEpoch(id EpochID) (Epoch, bool) {
+	i := slices.IndexFunc(s.keyEpochs, func(e Epoch) bool { return e.ID == id })
+	if i < 0 {
+		return Epoch{}, false
+	}
+	return s.keyEpochs[i], true
+}
+
+// KeyEpochs returns all epochs under which entries may be sealed, by
+// generation, then id: those of Epochs, and those that were voided by the
+// removal of who began them.
+func (s *State) KeyEpochs() []Epoch { return slices.Clone(s.keyEpochs) }
+
+// Counts reports whether a credential of the set is valid: its author had the
+// authority, and nothing voided it since. It is false for others.
+func (s *State) Counts(id CredentialID) bool {
+	if s.graph == nil {
+		return false
+	}
+	s.graph.mu.Lock()
+	defer s.graph.mu.Unlock()
+	at, ok := s.graph.index[id]
+	return ok && s.resolution.valid.has(at)
+}
+
+// Checkpoints returns the generations of the identity checkpoints that count
+// for an identity: none, or the highest.
+func (s *State) Checkpoints(id IdentityID) []uint64 {
+	if i := s.identities[id]; i != nil && i.checkGen > 0 {
+		return []uint64{i.checkGen}
 	}
 	return nil
 }
