@@ -44,13 +44,25 @@ func (t *txn) checkName(parent Ino, dir *nodeRow, name string) error {
 	if dir.Kind == KindSpace && isReserved(name) {
 		return ErrReserved
 	}
-	if _, err := names.Create(name); err != nil {
-		return fmt.Errorf("%w: %w", ErrInvalidName, err)
+	if err := checkLabel(dir, name); err != nil {
+		return err
 	}
 	if _, err := lookupName(t, parent, name); err == nil {
 		return ErrExists
 	} else if !isNotFound(err) {
 		return err
+	}
+	return nil
+}
+
+// checkLabel fails where no node in the directory may have the name. Names that
+// only this machine sees are whatever its programs like.
+func checkLabel(dir *nodeRow, name string) error {
+	if isLocalPlace(dir, name) {
+		return nil
+	}
+	if _, err := names.Create(name); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalidName, err)
 	}
 	return nil
 }

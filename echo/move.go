@@ -61,8 +61,8 @@ func (r *Repo) rename(ctx context.Context, ino, parent Ino, name string, fn func
 		if row.Kind == KindSpace || dir.Kind == KindSpace && isReserved(name) {
 			return ErrReserved
 		}
-		if _, err := names.Create(name); err != nil {
-			return fmt.Errorf("%w: %w", ErrInvalidName, err)
+		if err := checkLabel(dir, name); err != nil {
+			return err
 		}
 		return fn(t, row, dir)
 	})

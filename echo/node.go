@@ -90,7 +90,7 @@ type Node struct {
 	Type  string       // the DXN of the object's type; "" for none
 
 	Size    int64  // bytes of Content; for local files kept by the file system
-	Mode    uint32 // permission bits as set by chmod; 0 means the default
+	Mode    uint32 // as the file system keeps it: permission bits and what it adds; 0 means the default
 	ModTime time.Time
 	Changed time.Time // of attributes, content or place (ctime)
 

@@ -18,9 +18,13 @@ type owner struct {
 	private  bool // other users are let in: permissions keep them out
 }
 
+// modeSet is set beside permissions that are kept, so that none at all are not
+// taken for the default.
+const modeSet = 1 << 16
+
 func (o owner) mode(n echo.Node) uint32 {
 	perm := n.Mode & 0o777
-	if perm == 0 {
+	if n.Mode == 0 {
 		perm = 0o644
 		if n.Kind.IsDir() {
 			perm = 0o755
@@ -51,7 +55,7 @@ func (o owner) attr(n echo.Node, out *fuse.Attr) {
 		Owner: fuse.Owner{Uid: o.uid, Gid: o.gid}, Blksize: blockSize}
 	switch {
 	case n.Kind.IsDir():
-		out.Size, out.Nlink = blockSize, 2
+		out.Size = blockSize // one link: subdirectories are not counted
 	case n.Kind == echo.KindLocalLink:
 		out.Size, out.Mode = uint64(len(n.Target)), syscall.S_IFLNK|0o777
 	}
@@ -60,9 +64,9 @@ func (o owner) attr(n echo.Node, out *fuse.Attr) {
 	out.SetTimes(&mtime, &mtime, &ctime)
 }
 
-// orEpoch keeps the zero time, which is before 1970, out of unsigned fields.
+// orEpoch replaces the zero time, which stands for none, by that of 1970.
 func orEpoch(t time.Time) time.Time {
-	if t.Unix() < 0 {
+	if t.IsZero() {
 		return time.Unix(0, 0)
 	}
 	return t

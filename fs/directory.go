@@ -29,6 +29,9 @@ func (t *tree) OpenDir(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fu
 	if err == nil {
 		err = t.mayOpen(in.Caller, n, fuse.R_OK)
 	}
+	if err == nil {
+		t.acquire(n) // it answers for itself also when it is removed
+	}
 	return errno(err)
 }
 
@@ -36,6 +39,10 @@ func (t *tree) OpenDir(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fu
 func (t *tree) ReleaseDir(in *fuse.ReleaseIn) {
 	if isControl(in.NodeId) {
 		t.control.releaseDir(in.Fh)
+		return
+	}
+	if f := t.openFile(echo.Ino(in.NodeId)); f != nil {
+		f.drop()
 	}
 }
 
@@ -115,7 +122,7 @@ func (t *tree) mayMake(h *fuse.InHeader, name string) error {
 	t.owner.attr(n, &a)
 	a.Mode |= 0o200 // the role of a reader does not bar local files
 	if n.Mode != 0 {
-		a.Mode = fileType(n.Kind) | n.Mode
+		a.Mode = fileType(n.Kind) | n.Mode&0o777
 	}
 	if !permits(h.Owner, &a, fuse.W_OK|fuse.X_OK) {
 		return syscall.EACCES
@@ -138,7 +145,7 @@ func (t *tree) newMode(mode, usual uint32) uint32 {
 	if mode == usual {
 		return 0
 	}
-	return mode
+	return mode | modeSet
 }
 
 // Create implements fuse.RawFileSystem.

@@ -93,8 +93,8 @@
 //
 // # Limits against POSIX
 //
-// No hard links, device nodes, extended attributes that can be set, or exchange
-// of two names. On read-only mounts, and for removed folders' contents, those who
+// No hard links, device nodes, or extended attributes that can be set; a
+// local file and an object cannot be exchanged. On read-only mounts, and for removed folders' contents, those who
 // watch hear nothing of other devices.
 // Owner and group cannot be changed; asking for it is answered with success.
 // Sizes seen by fstat on a handle that is being written are those of the last

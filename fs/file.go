@@ -83,9 +83,17 @@ func (f *file) live(n echo.Node) (echo.Node, bool) {
 	if f.backing != nil && n.Kind == echo.KindLocal && (f.dirty || f.gone) {
 		if st, err := f.backing.Stat(); err == nil {
 			n.Size, n.ModTime = st.Size(), st.ModTime()
+			if c := changeTime(st); c.After(n.Changed) {
+				n.Changed = c
+			}
 		}
 	}
 	return n, len(f.writers) > 0
+}
+
+// changeTime is when content or attributes of a file last changed.
+func changeTime(st os.FileInfo) time.Time {
+	return time.Unix(st.Sys().(*syscall.Stat_t).Ctim.Unix())
 }
 
 // last returns the node as it was last seen.

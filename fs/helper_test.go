@@ -92,8 +92,11 @@ func helpRenameFlags(args []string) error {
 	rename := func(flags uint) error {
 		return unix.Renameat2(unix.AT_FDCWD, args[0], unix.AT_FDCWD, args[1], flags)
 	}
-	if err := rename(unix.RENAME_EXCHANGE); !errors.Is(err, unix.EINVAL) {
-		return fmt.Errorf("exchange: got %v, want EINVAL", err)
+	if err := rename(unix.RENAME_EXCHANGE); err != nil {
+		return fmt.Errorf("exchange: %w", err)
+	}
+	if err := rename(unix.RENAME_WHITEOUT); !errors.Is(err, unix.EINVAL) {
+		return fmt.Errorf("whiteout: got %v, want EINVAL", err)
 	}
 	if err := rename(unix.RENAME_NOREPLACE); !errors.Is(err, unix.EEXIST) {
 		return fmt.Errorf("no replace: got %v, want EEXIST", err)

@@ -42,8 +42,8 @@ func (r *renaming) replaces() bool { return r.dst.Ino != 0 }
 
 // Rename implements fuse.RawFileSystem.
 func (t *tree) Rename(_ <-chan struct{}, in *fuse.RenameIn, oldName, newName string) fuse.Status {
-	if in.Flags&^unix.RENAME_NOREPLACE != 0 {
-		return fuse.EINVAL // exchange and whiteout
+	if in.Flags&^(unix.RENAME_NOREPLACE|unix.RENAME_EXCHANGE) != 0 {
+		return fuse.EINVAL // whiteout
 	}
 	if isControl(in.NodeId) {
 		return errnoElsewhere(t.takeFromTrash(in, oldName, newName))
@@ -61,13 +61,31 @@ func (t *tree) Rename(_ <-chan struct{}, in *fuse.RenameIn, oldName, newName str
 	r := &renaming{t: t, ctx: ctx, who: t.proc.author(in.Pid),
 		from: place{echo.Ino(in.NodeId), oldName}, to: place{echo.Ino(in.Newdir), newName}}
 	err := r.find()
-	if err == nil && r.replaces() && in.Flags&unix.RENAME_NOREPLACE != 0 {
+	switch {
+	case err != nil, r.src.Ino == r.dst.Ino:
+	case in.Flags&unix.RENAME_EXCHANGE != 0:
+		err = r.exchange()
+	case r.replaces() && in.Flags&unix.RENAME_NOREPLACE != 0:
 		err = syscall.EEXIST
-	}
-	if err == nil && r.src.Ino != r.dst.Ino {
+	default:
 		err = r.run()
 	}
 	return errnoElsewhere(err)
+}
+
+// exchange swaps two local nodes, or two objects. A file of this machine and an
+// object would both have to change their kind: EINVAL, on which programs do with
+// other means.
+func (r *renaming) exchange() error {
+	switch {
+	case !r.replaces():
+		return syscall.ENOENT
+	case r.src.Kind == echo.KindSpace || r.src.Kind.IsLocal() != r.dst.Kind.IsLocal():
+		return syscall.EINVAL
+	}
+	r.expectRemoved()
+	r.t.expect(entryKey{r.to.parent, r.to.name, r.dst.Ino})
+	return r.t.repo.Exchange(r.ctx, r.src.Ino, r.dst.Ino)
 }
 
 // find looks up what is renamed and what is there.

@@ -79,7 +79,13 @@ func TestRenameRefused(t *testing.T) {
 			t.Errorf("%s\ncomplained %q, want %q", c.script, got, c.complaint)
 		}
 	}
-	m.helper("renamex", "a.json", "b.json") // exchange and no-replace
+	m.sh(`echo '{"a":1}' > a.json`)
+	a, b := m.node("a.json"), m.node("b.json")
+	m.helper("renamex", "a.json", "b.json")
+	m.want(`cat a.json b.json; ls`, "{}\n{\"a\":1}\na.json\nb.json\nd\ne\n")
+	if m.node("a.json").ID != b.ID || m.node("b.json").ID != a.ID {
+		t.Error("exchanged objects have other ids")
+	}
 }
 
 // TestWriteAfterRename writes through a handle whose file was renamed onto an

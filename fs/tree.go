@@ -274,7 +274,7 @@ func (t *tree) openToTruncate(n echo.Node, a author) (handle, error) {
 func (t *tree) setAttr(ctx context.Context, ino echo.Ino, in *fuse.SetAttrIn) error {
 	var c echo.AttrChange
 	if mode, ok := in.GetMode(); ok {
-		mode &= 0o777
+		mode = mode&0o777 | modeSet
 		c.Mode = &mode
 	}
 	if mtime, ok := in.GetMTime(); ok {
