@@ -10,10 +10,10 @@ BIN := bin/echofs
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -X echofs/cmd/echofs/cli.version=$(VERSION)
 
-.PHONY: help build install mount test check unit integration bench fuzz soak demo clean
+.PHONY: help build install mount test test-fs check unit integration bench fuzz soak demo clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 22
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
 build: ## build bin/echofs
 	@scripts/need.sh build
@@ -41,6 +41,10 @@ unit: ## the tests without the race detector, short
 integration: ## the stories with several vaults and real editors
 	@scripts/need.sh test
 	$(GO) test -race -timeout 15m ./integration/... ./cmd/echofs/...
+
+test-fs: ## the file system: cases of POSIX, stressors, torn reads (ECHOFS_SOAK=1 for ten minutes of each)
+	@scripts/need.sh test
+	scripts/testfs.sh
 
 bench: ## measure beside disk and bare FUSE, into docs/PERFORMANCE.md (BENCH_SHORT=1 to try)
 	@scripts/need.sh mount
