@@ -57,9 +57,9 @@ func TestStressors(t *testing.T) {
 	jobs := map[string]string{
 		"local files": press(".stress", stressLocal, long),
 		"objects":     press("stress", stressObjects, long),
-		"fio": fmt.Sprintf(`mkdir .fio; fio --name=verify --directory=.fio --ioengine=psync --rw=randrw --bsrange=512-64k
+		"fio": `mkdir .fio; fio --name=verify --directory=.fio --ioengine=psync --rw=randrw --bsrange=512-64k
 			--size=4m --verify=crc32c --verify_fatal=1 --time_based=0 --output=.fio/out
-			fio --name=mapped --directory=.fio --ioengine=mmap --rw=randwrite --bs=4k --size=2m --verify=crc32c --verify_fatal=1 --output=.fio/out2`),
+			fio --name=mapped --directory=.fio --ioengine=mmap --rw=randwrite --bs=4k --size=2m --verify=crc32c --verify_fatal=1 --output=.fio/out2`,
 		"in place":  until(d, `echo "{\"n\":$i}" > n.json; jq -e .n n.json > /dev/null`),
 		"by rename": until(d, `echo "{\"n\":$i}" > .n.tmp; mv .n.tmp n.json`),
 		"appended":  until(d, `echo "line $i" >> t.md`),
