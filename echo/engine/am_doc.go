@@ -125,6 +125,9 @@ func (d *coreDoc) fork(heads doc.Heads) (*coreDoc, error) {
 	return f, err
 }
 
+// clone returns a copy of the document, with all that it holds.
+func (d *coreDoc) clone() (*coreDoc, error) { return takeDoc(C.AMclone(d.doc)) }
+
 func flatHeads(heads doc.Heads) []byte {
 	flat := make([]byte, 0, len(heads)*len(doc.ChangeHash{}))
 	for _, h := range heads {
@@ -201,9 +204,11 @@ func (d *coreDoc) appendConflicts(b []byte) ([]byte, error) {
 	return collect(b, func(out *C.eng_buf) { C.eng_conflicts(d.doc, doc.MaxDepth, out) })
 }
 
-// appendChanges appends all changes in causal order; see decodeChanges.
-func (d *coreDoc) appendChanges(b []byte) ([]byte, error) {
-	return collect(b, func(out *C.eng_buf) { C.eng_changes(d.doc, out) })
+// appendChanges appends, in causal order, all changes that a version does not
+// contain; see decodeChanges.
+func (d *coreDoc) appendChanges(b []byte, since doc.Heads) ([]byte, error) {
+	flat := flatHeads(since)
+	return collect(b, func(out *C.eng_buf) { C.eng_changes(d.doc, bytesPtr(flat), C.size_t(len(since)), out) })
 }
 
 // change returns the chunk of one change.

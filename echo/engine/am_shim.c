@@ -294,7 +294,15 @@ static void out_changes(eng_buf *out, AMresult *r) {
 	AMresultFree(r);
 }
 
-void eng_changes(AMdoc *doc, eng_buf *out) { out_changes(out, AMgetChanges(doc, NULL)); }
+void eng_changes(AMdoc *doc, const uint8_t *hashes, size_t n, eng_buf *out) {
+	if (!n) { out_changes(out, AMgetChanges(doc, NULL)); return; }
+	AMresult *r = eng_hashes(hashes, n);
+	if (ok(out, r)) {
+		AMitems heads = AMresultItems(r);
+		out_changes(out, AMgetChanges(doc, &heads));
+	}
+	AMresultFree(r);
+}
 
 void eng_change(AMdoc *doc, const uint8_t *hash, eng_buf *out) {
 	out_changes(out, AMgetChangeByHash(doc, hash, 32));

@@ -86,6 +86,7 @@ AMresult *AMcreate(const AMactorId *actor_id);
 AMresult *AMload(const uint8_t *src, size_t count);
 AMresult *AMloadIncremental(AMdoc *doc, const uint8_t *src, size_t count);
 AMresult *AMsave(AMdoc *doc);
+AMresult *AMclone(const AMdoc *doc);
 AMresult *AMfork(AMdoc *doc, const AMitems *heads);
 AMresult *AMgetHeads(AMdoc *doc);
 AMresult *AMgetChangeByHash(AMdoc *doc, const uint8_t *src, size_t count);
@@ -184,8 +185,9 @@ void eng_value(AMdoc *doc, const uint8_t *hashes, size_t n, int max_depth, eng_b
 void eng_conflicts(AMdoc *doc, int max_depth, eng_buf *out);
 // eng_heads appends the document's heads, 32 bytes each.
 void eng_heads(AMdoc *doc, eng_buf *out);
-// eng_changes appends all changes in causal order: hash, length, bytes.
-void eng_changes(AMdoc *doc, eng_buf *out);
+// eng_changes appends, in causal order, the changes that the version of the
+// given heads does not contain: hash, length, bytes.
+void eng_changes(AMdoc *doc, const uint8_t *hashes, size_t n, eng_buf *out);
 // eng_change appends one change in the same form, and nothing where the
 // document does not have it.
 void eng_change(AMdoc *doc, const uint8_t *hash, eng_buf *out);

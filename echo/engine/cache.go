@@ -6,8 +6,8 @@ import (
 	"echofs/echo/doc"
 )
 
-// cache keeps the documents a worker has loaded, one version of each, the most
-// recently used first. What they take is read from the core's allocator, since
+// cache keeps the documents a worker has loaded, one version of each and what is
+// at hand of its past, the most recently used first. What they take is read from the core's allocator, since
 // a document's size says little: a character of a text takes half a kilobyte.
 //
 // To ask the allocator takes as long as a small save, and giving memory back to
@@ -28,10 +28,37 @@ const (
 	perMessage   = 256      // bytes that a message counts at least
 )
 
+// cached is a document that a worker holds.
 type cached struct {
 	id    doc.DocumentID
 	heads doc.Heads
 	doc   *coreDoc
+	past  *past // nil: nothing of it is at hand
+	size  int64 // about what doc takes, or sizeUnknown
+	alone int   // changes since there was no past
+}
+
+const (
+	sizeUnknown = -1
+	perOp       = 600 // bytes that an operation takes in a document
+)
+
+// grow notes that operations were added.
+func (e *cached) grow(ops int) {
+	if e.size != sizeUnknown {
+		e.size += int64(ops) * perOp
+	}
+}
+
+// free gives back all that is held of the document.
+func (e *cached) free() {
+	e.doc.free()
+	e.forgetPast()
+}
+
+func (e *cached) forgetPast() {
+	e.past.free()
+	e.past, e.alone = nil, 0
 }
 
 func newCache(max int64) *cache {
@@ -41,7 +68,7 @@ func newCache(max int64) *cache {
 // take removes and returns the document if it is here at this version;
 // otherwise it returns nil. The caller owns it: it puts it back after a
 // success and frees it after a failure, so that no half-done work stays.
-func (c *cache) take(id doc.DocumentID, heads doc.Heads) *coreDoc {
+func (c *cache) take(id doc.DocumentID, heads doc.Heads) *cached {
 	el := c.docs[id]
 	if el == nil {
 		return nil
@@ -53,16 +80,19 @@ func (c *cache) take(id doc.DocumentID, heads doc.Heads) *coreDoc {
 	}
 	c.order.Remove(el)
 	delete(c.docs, id)
-	return entry.doc
+	return entry
 }
 
 // put keeps a document; size is how many bytes the messages about it had. It
 // drops others while there is too much.
-func (c *cache) put(id doc.DocumentID, heads doc.Heads, d *coreDoc, size int) {
-	if el := c.docs[id]; el != nil {
+func (c *cache) put(e *cached, size int) {
+	if el := c.docs[e.id]; el != nil {
 		c.drop(el)
 	}
-	c.docs[id] = c.order.PushFront(&cached{id, heads, d})
+	c.docs[e.id] = c.order.PushFront(e)
+	if e.past.grew() {
+		size += measureEvery
+	}
 	if c.moved += max(size, perMessage); c.moved >= measureEvery {
 		c.shrink(1)
 	}
@@ -76,7 +106,8 @@ func (c *cache) makeRoom(size int) {
 }
 
 // shrink drops documents from the end if the heap is too large, until a quarter
-// of it is free or only keep of them are left. What a burst has left is given
+// of it is free or only keep of them are left, and then what is at hand of the
+// past of those. What a burst has left is given
 // back to the system.
 func (c *cache) shrink(keep int) {
 	c.moved = 0
@@ -89,6 +120,11 @@ func (c *cache) shrink(keep int) {
 			c.drop(c.order.Back())
 		}
 	}
+	for el := c.order.Back(); el != nil; el = el.Prev() {
+		if e := el.Value.(*cached); e.past != nil && c.inUse() > c.max {
+			e.forgetPast()
+		}
+	}
 	if peak > 2*c.max {
 		c.trim()
 	}
@@ -97,7 +133,36 @@ func (c *cache) shrink(keep int) {
 func (c *cache) drop(el *list.Element) {
 	entry := c.order.Remove(el).(*cached)
 	delete(c.docs, entry.id)
-	entry.doc.free()
+	entry.free()
+}
+
+// measured returns what fn adds to the heap.
+func (c *cache) measured(fn func() error) (int64, error) {
+	before := c.inUse()
+	err := fn()
+	return max(0, c.inUse()-before), err
+}
+
+// trails returns how many trails there is room for beside a document and the
+// root of its past; 0 means that there is not even room for that, or nobody
+// knows.
+func (c *cache) trails(e *cached) int {
+	if e.size == sizeUnknown {
+		return 0
+	}
+	return int(max(0, min(maxTrails, c.max/(e.size+1)-3)))
+}
+
+// keepPast begins to keep the past of a document, if there is room for it.
+func (c *cache) keepPast(e *cached) {
+	e.alone = 0
+	trails := c.trails(e)
+	if e.past != nil || trails == 0 || c.inUse() > c.max { // sizes are guessed in part
+		return
+	}
+	if root, err := e.doc.clone(); err == nil {
+		e.past, _ = newPast(root, trails) // without it going back takes longer, no more
+	}
 }
 
 // clear drops everything.

@@ -26,7 +26,7 @@ func newMetered(max, size int64) (*cache, *meter) {
 func (m *meter) put(n int) {
 	var id doc.DocumentID
 	id[0], id[1], id[2] = byte(n), byte(n>>8), byte(n>>16)
-	m.c.put(id, doc.Heads{{1}}, &coreDoc{}, 2000)
+	m.c.put(&cached{id: id, heads: doc.Heads{{1}}, doc: &coreDoc{}}, 2000)
 }
 
 func TestFullCacheStaysCheap(t *testing.T) {

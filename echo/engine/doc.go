@@ -28,6 +28,11 @@
 // result the keeper did not store is harmless: the next request names another
 // version than the worker holds.
 //
+// Beside a document the worker keeps what it takes to go back by some changes
+// (see past), since most saves that are not against the current version are
+// against one of a moment ago. What is kept there is never needed, only quicker:
+// where it is missing or useless, the core goes back through the history.
+//
 // # What is promised
 //
 //   - An input on which the core dies, or which takes too much memory or time,

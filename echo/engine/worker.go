@@ -82,7 +82,7 @@ func (w *worker) answer(frame []byte) []byte {
 	if d == nil {
 		return append(reply, replyNeed)
 	}
-	out, heads, err := execute(d, r, append(reply, replyOK))
+	out, err := w.execute(d, r, append(reply, replyOK))
 	if err == nil && len(out)-frameRoom > maxFrame {
 		err = fmt.Errorf("reply of %d bytes: %w", len(out), ErrLimit)
 	}
@@ -91,7 +91,7 @@ func (w *worker) answer(frame []byte) []byte {
 		d.free()
 		return appendError(reply, err)
 	}
-	w.cache.put(r.id, heads, d, len(frame)+len(out))
+	w.cache.put(d, len(frame)+len(out))
 	return out
 }
 
@@ -100,96 +100,180 @@ func appendError(b []byte, err error) []byte {
 }
 
 // obtain returns the document of a request, or nil where its chunks are needed.
-func (w *worker) obtain(r *request) (*coreDoc, error) {
+func (w *worker) obtain(r *request) (*cached, error) {
 	if d := w.cache.take(r.id, r.heads); d != nil {
 		return d, nil
 	}
 	if len(r.heads) == 0 {
-		return newCoreDoc()
+		d, err := newCoreDoc()
+		if err != nil {
+			return nil, err
+		}
+		return &cached{id: r.id, heads: r.heads, doc: d}, nil
 	}
 	if !r.hasChunks {
 		return nil, nil
 	}
+	return w.load(r)
+}
+
+// load makes a document of the chunks of a request.
+func (w *worker) load(r *request) (*cached, error) {
 	saved := bytes.Join(r.chunks, nil)
 	w.cache.makeRoom(len(saved))
-	d, err := loadCoreDoc(saved)
+	e := &cached{id: r.id, heads: r.heads}
+	read := func() (err error) {
+		e.doc, err = loadCoreDoc(saved)
+		return err
+	}
+	var err error
+	if long := len(saved) >= eagerSaved; long {
+		e.size, err = w.cache.measured(read)
+	} else {
+		err = read()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("load document: %w: %w", err, ErrSource)
 	}
-	heads, err := d.heads()
+	heads, err := e.doc.heads()
 	if err == nil && !heads.Equal(r.heads) {
 		err = fmt.Errorf("load document: it has heads %v, not %v: %w", heads, r.heads, ErrSource)
 	}
 	if err != nil {
-		d.free()
+		e.free()
 		return nil, err
 	}
-	return d, nil
+	if e.size >= eagerBytes {
+		w.cache.keepPast(e)
+	}
+	return e, nil
 }
 
-// execute runs one operation on d, appends the reply's body to out and returns
-// it with the heads d has then.
-func execute(d *coreDoc, r *request, out []byte) ([]byte, doc.Heads, error) {
-	var err error
+// execute runs one operation on a document and appends the reply's body to out.
+func (w *worker) execute(d *cached, r *request, out []byte) ([]byte, error) {
 	switch r.op {
 	case opEdit:
-		return edit(d, r, out)
+		return w.edit(d, r, out)
 	case opMerge:
-		return merge(d, r, out)
+		return w.merge(d, r, out)
 	case opRead:
-		out, err = read(d, r, out)
+		return read(d, r, out)
 	case opCompact:
-		out, err = compact(d, r, out)
+		return compact(d.doc, r, out)
 	case opChanges:
-		out, err = d.appendChanges(out)
+		return d.doc.appendChanges(out, nil)
 	case opConflicts:
-		out, err = d.appendConflicts(out)
-	default:
-		err = fmt.Errorf("operation %d: %w", r.op, errMessage)
+		return d.doc.appendConflicts(out)
 	}
-	return out, r.heads, err
+	return nil, fmt.Errorf("operation %d: %w", r.op, errMessage)
 }
 
 // edit makes one change at the base of the request. At another version than
-// the current one, that happens in a fork of the document, and the change is
-// applied like one from elsewhere.
-func edit(d *coreDoc, r *request, out []byte) ([]byte, doc.Heads, error) {
+// the current one, that happens in a copy of the document as it was then, and
+// the change is applied like one from elsewhere.
+func (w *worker) edit(d *cached, r *request, out []byte) ([]byte, error) {
 	req, err := decodeEditRequest(r.body)
 	if err != nil {
-		return nil, nil, err
-	}
-	at := d
-	if req.Base != nil && !req.Base.Equal(r.heads) {
-		if at, err = forkAt(d, req.Base); err != nil {
-			return nil, nil, err
-		}
-		defer at.free()
-	}
-	branch, err := chooseBranch(at, req.Branches)
-	if err != nil {
-		return nil, nil, err
-	}
-	change, err := makeChange(at, req, req.Branches[branch].Actor)
-	if err != nil {
-		return nil, nil, err
-	}
-	if at != d && !change.Hash.IsZero() {
-		if err := applyAll(d, [][]byte{change.Bytes}, []doc.ChangeHash{change.Hash}); err != nil {
-			return nil, nil, err
-		}
-	}
-	return appendResult(out, d, change, branch)
-}
-
-func forkAt(d *coreDoc, heads doc.Heads) (*coreDoc, error) {
-	if err := knows(d, heads); err != nil {
 		return nil, err
 	}
-	f, err := d.fork(heads)
-	if err != nil {
-		return nil, fmt.Errorf("go back to %v: %w", heads, err)
+	if req.Base == nil || req.Base.Equal(r.heads) {
+		made, err := makeEdit(d.doc, req)
+		if err != nil {
+			return nil, err
+		}
+		w.took(d, made.recent)
+		return d.appendResult(out, made)
 	}
-	return f, nil
+	if err := knows(d.doc, req.Base); err != nil {
+		return nil, err
+	}
+	made, err := w.editPast(d, req)
+	if err != nil {
+		return nil, err
+	}
+	return d.appendResult(out, made)
+}
+
+// editPast makes a change at an old version, in a trail or a fork.
+func (w *worker) editPast(d *cached, req *doc.EditRequest) (madeChange, error) {
+	t := d.trail(req.Base)
+	if t == nil {
+		return w.editFork(d, req)
+	}
+	made, err := makeEdit(t.doc, req)
+	if err != nil {
+		d.past.lose(t)
+		return made, err
+	}
+	if made.recent.Hash.IsZero() {
+		return made, nil
+	}
+	d.past.grown(t)
+	w.took(d, made.recent)
+	return made, applyMade(d.doc, made)
+}
+
+// trail returns a trail at a version, or nil where there is none. A failure is
+// no more than that: the way around it takes longer.
+func (d *cached) trail(version doc.Heads) *trail {
+	t, err := d.past.at(version)
+	if err != nil {
+		d.forgetPast()
+	}
+	return t
+}
+
+// editFork makes a change at a version that is not at hand; the core applies all
+// changes up to it again. The past is at hand from there on.
+func (w *worker) editFork(d *cached, req *doc.EditRequest) (madeChange, error) {
+	var fork *coreDoc
+	size, err := w.cache.measured(func() (err error) {
+		fork, err = d.doc.fork(req.Base)
+		return err
+	})
+	if err != nil {
+		return madeChange{}, fmt.Errorf("go back to %v: %w", req.Base, err)
+	}
+	defer fork.free()
+	d.size = size
+	if trails := w.cache.trails(d); trails > 0 && len(req.Base) > 0 {
+		if p, err := rebase(d.doc, fork, req.Base, trails); err == nil && p != nil {
+			d.forgetPast()
+			d.past = p
+		}
+	}
+	made, err := makeEdit(fork, req)
+	if err != nil || made.recent.Hash.IsZero() {
+		return made, err
+	}
+	if err := applyMade(d.doc, made); err != nil {
+		return made, err
+	}
+	w.took(d, made.recent)
+	return made, nil
+}
+
+// took notes changes that the document took.
+func (w *worker) took(d *cached, changes ...recentChange) {
+	for _, c := range changes {
+		if c.Hash.IsZero() {
+			continue
+		}
+		d.grow(c.ops)
+		if d.past == nil {
+			d.alone++
+			continue
+		}
+		if err := d.past.add(c); err != nil {
+			d.forgetPast() // it can be made again
+		}
+	}
+	switch {
+	case w.cache.trails(d) == 0:
+		d.forgetPast()
+	case d.past == nil && d.alone >= eagerChanges:
+		w.cache.keepPast(d)
+	}
 }
 
 // knows returns an error unless every head is a change of the document.
@@ -211,75 +295,135 @@ func chooseBranch(d *coreDoc, branches []doc.Branch) (int, error) {
 	return 0, fmt.Errorf("the base lacks the last change of each of %d branches: %w", len(branches), ErrBranch)
 }
 
+// madeChange is a change that was made here; a zero hash where the edits changed
+// nothing.
+type madeChange struct {
+	recent recentChange
+	branch int
+}
+
+// makeEdit makes the change of a request in a document that is at its base.
+func makeEdit(at *coreDoc, req *doc.EditRequest) (madeChange, error) {
+	branch, err := chooseBranch(at, req.Branches)
+	if err != nil {
+		return madeChange{}, err
+	}
+	change, err := makeChange(at, req, req.Branches[branch].Actor)
+	if err != nil || change.Hash.IsZero() {
+		return madeChange{}, err
+	}
+	info, err := acceptable(change, req.Branches[branch].Actor)
+	if err != nil {
+		return madeChange{}, err
+	}
+	return madeChange{recentChange{change, info.Deps, info.Ops}, branch}, nil
+}
+
+// applyMade applies a change that was made in a copy of the document.
+func applyMade(d *coreDoc, made madeChange) error {
+	return applyAll(d, [][]byte{made.recent.Bytes}, []doc.ChangeHash{made.recent.Hash})
+}
+
 // makeChange applies the edits and commits; the change is zero where they
 // changed nothing.
 func makeChange(d *coreDoc, req *doc.EditRequest, actor doc.ActorID) (doc.Change, error) {
+	var none doc.Change
 	if err := d.setActor(actor); err != nil {
-		return doc.Change{}, fmt.Errorf("set actor: %w", err)
+		return none, fmt.Errorf("set actor: %w", err)
 	}
 	if err := d.applyEdits(req.Edits); err != nil {
-		return doc.Change{}, err
+		return none, err
 	}
 	hash, made, err := d.commit(req.Message, req.Time)
 	if err != nil {
-		return doc.Change{}, fmt.Errorf("commit: %w", err)
+		return none, fmt.Errorf("commit: %w", err)
 	}
 	if !made {
-		return doc.Change{}, nil
+		return none, nil
 	}
 	raw, err := d.change(hash)
 	if err != nil {
-		return doc.Change{}, err
+		return none, err
 	}
-	change := doc.Change{Hash: hash, Bytes: guard.Deflate(raw)}
-	return change, acceptable(change, actor)
+	return doc.Change{Hash: hash, Bytes: guard.Deflate(raw)}, nil
 }
 
 // acceptable makes sure that other devices will not refuse a change: that must
 // be known before it is stored.
-func acceptable(change doc.Change, actor doc.ActorID) error {
-	_, err := guard.Check(change.Bytes, guard.Rules{Actor: actor})
+func acceptable(change doc.Change, actor doc.ActorID) (*guard.Info, error) {
+	info, err := guard.Check(change.Bytes, guard.Rules{Actor: actor})
 	var refusal *guard.Error
 	if errors.As(err, &refusal) && refusal.Reason == guard.ReasonLimit {
-		return fmt.Errorf("too much for one change: %s: %w", refusal.Detail, ErrLimit)
+		return nil, fmt.Errorf("too much for one change: %s: %w", refusal.Detail, ErrLimit)
 	}
-	return err
+	return info, err
 }
 
-func appendResult(out []byte, d *coreDoc, change doc.Change, branch int) ([]byte, doc.Heads, error) {
-	heads, err := d.heads()
+// appendResult appends what an operation made of a document, whose version may
+// be another now.
+func (d *cached) appendResult(out []byte, made madeChange) ([]byte, error) {
+	heads, err := d.doc.heads()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	out = append(out, change.Hash[:]...)
-	out = appendBytes(out, change.Bytes)
-	out = binary.AppendUvarint(out, uint64(branch))
+	d.heads = heads
+	out = append(out, made.recent.Hash[:]...)
+	out = appendBytes(out, made.recent.Bytes)
+	out = binary.AppendUvarint(out, uint64(made.branch))
 	out = appendHeads(out, heads)
-	value, err := d.appendValue(nil, nil)
+	value, err := d.doc.appendValue(nil, nil)
 	if err != nil {
-		return nil, nil, fmt.Errorf("read document: %w", err)
+		return nil, fmt.Errorf("read document: %w", err)
 	}
-	return appendBytes(out, value), heads, nil
+	return appendBytes(out, value), nil
 }
 
 // merge applies changes, and makes sure that each of them is there then.
-func merge(d *coreDoc, r *request, out []byte) ([]byte, doc.Heads, error) {
+func (w *worker) merge(d *cached, r *request, out []byte) ([]byte, error) {
 	list := &decoder{b: r.body}
 	chunks := list.list()
 	if err := list.end(); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	hashes := make([]doc.ChangeHash, len(chunks))
 	for i, chunk := range chunks {
 		var err error
 		if hashes[i], err = guard.Hash(chunk); err != nil {
-			return nil, nil, fmt.Errorf("change %d of %d: %w: %w", i+1, len(chunks), err, ErrChange)
+			return nil, fmt.Errorf("change %d of %d: %w: %w", i+1, len(chunks), err, ErrChange)
 		}
 	}
-	if err := applyAll(d, chunks, hashes); err != nil {
-		return nil, nil, err
+	if len(chunks) > maxRecent/2 {
+		d.forgetPast() // it is quicker to begin anew
 	}
-	return appendResult(out, d, doc.Change{}, 0)
+	news := d.news(chunks, hashes)
+	if err := applyAll(d.doc, chunks, hashes); err != nil {
+		return nil, err
+	}
+	if d.past == nil {
+		d.size = sizeUnknown
+	}
+	w.took(d, news...)
+	return d.appendResult(out, madeChange{})
+}
+
+// news returns the changes that the document does not have, if its past is to
+// know of them.
+func (d *cached) news(chunks [][]byte, hashes []doc.ChangeHash) (out []recentChange) {
+	if d.past == nil {
+		return nil
+	}
+	for i, chunk := range chunks {
+		if d.doc.has(hashes[i]) {
+			continue
+		}
+		c, err := recentOf(doc.Change{Hash: hashes[i], Bytes: bytes.Clone(chunk)})
+		if err != nil {
+			d.forgetPast()
+			return nil
+		}
+		out = append(out, c)
+	}
+	return out
 }
 
 func applyAll(d *coreDoc, chunks [][]byte, hashes []doc.ChangeHash) error {
@@ -299,7 +443,9 @@ func applyAll(d *coreDoc, chunks [][]byte, hashes []doc.ChangeHash) error {
 	return nil
 }
 
-func read(d *coreDoc, r *request, out []byte) ([]byte, error) {
+// read appends the document at a version. An old one is read from a trail: the
+// core finds out for each object anew what a version contains.
+func read(d *cached, r *request, out []byte) ([]byte, error) {
 	b := &decoder{b: r.body}
 	at := b.heads()
 	if err := b.end(); err != nil {
@@ -308,10 +454,19 @@ func read(d *coreDoc, r *request, out []byte) ([]byte, error) {
 	if at != nil && len(at) == 0 {
 		return append(out, doc.EncodeValue(doc.NewMap())...), nil
 	}
-	if err := knows(d, at); err != nil {
+	if err := knows(d.doc, at); err != nil {
 		return nil, err
 	}
-	out, err := d.appendValue(out, at)
+	from := d.doc
+	if at.Equal(d.heads) {
+		at = nil
+	}
+	if at != nil {
+		if t := d.trail(at); t != nil {
+			from, at = t.doc, nil
+		}
+	}
+	out, err := from.appendValue(out, at)
 	if err != nil {
 		return nil, fmt.Errorf("read document: %w", err)
 	}
