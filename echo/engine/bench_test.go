@@ -2,10 +2,13 @@ package engine_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"echofs/echo/doc"
 	"echofs/echo/engine"
+	"echofs/echo/engine/first"
+	"echofs/echo/engine/guard"
 )
 
 // BenchmarkEdit changes one field of a small document that the worker holds.
@@ -38,4 +41,35 @@ func BenchmarkReadNew(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkFirst is the first change of an object with a kilobyte of text.
+func BenchmarkFirst(b *testing.B) {
+	edits := []doc.Edit{put(doc.NewMap(field("title", doc.NewText("task")), field("done", doc.NewBool(false)),
+		field("notes", doc.NewText(strings.Repeat("lorem ipsum dolor sit amet ", 35)))), "objects")}
+	change, _, err := first.Write(doc.ActorID{1}, 0, "", edits)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("write", func(b *testing.B) {
+		for b.Loop() {
+			if _, _, err := first.Write(doc.ActorID{1}, 0, "", edits); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("check", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := guard.Check(change.Bytes, guard.Rules{}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("read", func(b *testing.B) {
+		for b.Loop() {
+			if _, _, err := first.Read(change.Bytes); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"echofs/echo/doc"
@@ -48,33 +49,50 @@ type op struct {
 	after  uint64 // in a list or text: the element before it, 0 for none
 	action byte
 	typ    byte
-	value  []byte
+	size   uint32 // of its value
 }
 
 func (o *op) inMap() bool { return o.key != "" }
 
-// planner makes operations of values.
-type planner struct {
+// program is the operations of a change.
+type program struct {
 	ops    []op
-	values []byte // of all operations
+	values []byte // of the operations, one after another
 }
 
-// plan returns the operations of edits that put values at keys of the root.
-func plan(edits []doc.Edit) ([]op, error) {
-	p := &planner{}
+// programs are used again: a text has an operation for each character.
+var programs = sync.Pool{New: func() any { return new(program) }}
+
+func newProgram() *program {
+	p := programs.Get().(*program)
+	p.ops, p.values = p.ops[:0], p.values[:0]
+	return p
+}
+
+// release lets a program be used again, unless it is a large one.
+func (p *program) release() {
+	if cap(p.ops) <= maxKept {
+		programs.Put(p)
+	}
+}
+
+const maxKept = 1 << 13 // operations
+
+// plan adds the operations of edits that put values at keys of the root.
+func (p *program) plan(edits []doc.Edit) error {
 	for _, e := range edits {
 		if e.Op != doc.Put || len(e.Path) != 1 || e.Path[0].IsIndex {
-			return nil, ErrOther
+			return ErrOther
 		}
 		if err := p.put(op{key: e.Path[0].Key}, e.Value, maxDepth); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return p.ops, nil
+	return nil
 }
 
 // put adds a value at the place that at has: a key, or an element.
-func (p *planner) put(at op, v *doc.Value, depth int) error {
+func (p *program) put(at op, v *doc.Value, depth int) error {
 	if v == nil || depth == 0 || len(p.ops) >= maxOps || len(p.values) > maxBytes {
 		return ErrOther
 	}
@@ -89,17 +107,15 @@ func (p *planner) put(at op, v *doc.Value, depth int) error {
 	return p.scalar(at, v)
 }
 
-// add adds an operation whose value was appended to values from a length on.
-func (p *planner) add(at op, action, typ byte, value ...byte) uint64 {
-	at.action, at.typ = action, typ
-	from := len(p.values)
+// add adds an operation and returns its number.
+func (p *program) add(at op, action, typ byte, value ...byte) uint64 {
+	at.action, at.typ, at.size = action, typ, uint32(len(value))
 	p.values = append(p.values, value...)
-	at.value = p.values[from:len(p.values):len(p.values)]
 	p.ops = append(p.ops, at)
 	return uint64(len(p.ops))
 }
 
-func (p *planner) fields(object uint64, fields []doc.Field, depth int) error {
+func (p *program) fields(object uint64, fields []doc.Field, depth int) error {
 	for _, f := range fields {
 		if f.Key == "" || !utf8.ValidString(f.Key) {
 			return ErrOther
@@ -111,7 +127,7 @@ func (p *planner) fields(object uint64, fields []doc.Field, depth int) error {
 	return nil
 }
 
-func (p *planner) items(object uint64, items []*doc.Value, depth int) error {
+func (p *program) items(object uint64, items []*doc.Value, depth int) error {
 	after := uint64(0)
 	for _, item := range items {
 		number := uint64(len(p.ops)) + 1
@@ -123,7 +139,7 @@ func (p *planner) items(object uint64, items []*doc.Value, depth int) error {
 	return nil
 }
 
-func (p *planner) text(object uint64, s string) error {
+func (p *program) text(object uint64, s string) error {
 	if !utf8.ValidString(s) || len(p.ops)+len(s) > maxOps {
 		return ErrOther
 	}
@@ -136,7 +152,7 @@ func (p *planner) text(object uint64, s string) error {
 	return nil
 }
 
-func (p *planner) scalar(at op, v *doc.Value) error {
+func (p *program) scalar(at op, v *doc.Value) error {
 	switch v.Kind {
 	case doc.Null:
 		p.add(at, set, typNull)
@@ -177,19 +193,22 @@ type object struct {
 	last  uint64 // number of the last element
 }
 
-// fold returns the value that operations make.
-func fold(ops []op) (*doc.Value, error) {
+// fold returns the value that the operations make.
+func (p *program) fold() (*doc.Value, error) {
 	root := &object{value: doc.NewMap(), depth: maxDepth}
 	made := map[uint64]*object{0: root}
 	at, current := uint64(0), root
-	for i := range ops {
-		o := &ops[i]
+	values := p.values
+	for i := range p.ops {
+		o := &p.ops[i]
+		value := values[:o.size]
+		values = values[o.size:]
 		if o.object != at {
 			if at, current = o.object, made[o.object]; current == nil {
 				return nil, ErrOther
 			}
 		}
-		next, err := current.take(o, uint64(i)+1)
+		next, err := current.take(o, uint64(i)+1, value)
 		if err != nil {
 			return nil, err
 		}
@@ -206,19 +225,19 @@ func fold(ops []op) (*doc.Value, error) {
 }
 
 // take applies one operation in an object, and returns the object that it made.
-func (b *object) take(o *op, number uint64) (*object, error) {
+func (b *object) take(o *op, number uint64, value []byte) (*object, error) {
 	if o.inMap() != (b.value.Kind == doc.Map) || b.depth == 0 || !o.inMap() && o.after != b.last {
 		return nil, ErrOther
 	}
 	b.last = number
 	if b.value.Kind == doc.Text {
-		if o.action != set || o.typ != typString || utf8.RuneCount(o.value) != 1 || !utf8.Valid(o.value) {
+		if o.action != set || o.typ != typString || utf8.RuneCount(value) != 1 || !utf8.Valid(value) {
 			return nil, ErrOther
 		}
-		b.text = append(b.text, o.value...)
+		b.text = append(b.text, value...)
 		return nil, nil
 	}
-	v, err := o.read()
+	v, err := o.read(value)
 	if err != nil {
 		return nil, err
 	}
@@ -247,7 +266,7 @@ func (b *object) finish() error {
 }
 
 // read returns the value that an operation sets or makes.
-func (o *op) read() (*doc.Value, error) {
+func (o *op) read(b []byte) (*doc.Value, error) {
 	switch o.action {
 	case makeMap:
 		return doc.NewMap(), nil
@@ -256,7 +275,6 @@ func (o *op) read() (*doc.Value, error) {
 	case makeText:
 		return doc.NewText(""), nil
 	}
-	b := o.value
 	switch o.typ {
 	case typNull:
 		return doc.NewNull(), nil
@@ -266,11 +284,11 @@ func (o *op) read() (*doc.Value, error) {
 		n, w := binary.Uvarint(b)
 		return &doc.Value{Kind: doc.Uint, Uint: n}, other(w == len(b))
 	case typInt:
-		return o.signed(doc.Int)
+		return signed(b, doc.Int)
 	case typCounter:
-		return o.signed(doc.Counter)
+		return signed(b, doc.Counter)
 	case typTimestamp:
-		return o.signed(doc.Timestamp)
+		return signed(b, doc.Timestamp)
 	case typFloat:
 		if len(b) != 8 {
 			return nil, ErrOther
@@ -284,8 +302,8 @@ func (o *op) read() (*doc.Value, error) {
 	return nil, ErrOther
 }
 
-func (o *op) signed(kind doc.Kind) (*doc.Value, error) {
-	n, rest, ok := readSigned(o.value)
+func signed(b []byte, kind doc.Kind) (*doc.Value, error) {
+	n, rest, ok := readSigned(b)
 	return &doc.Value{Kind: kind, Int: n}, other(ok && len(rest) == 0)
 }
 

@@ -19,15 +19,17 @@ func Read(chunk []byte) (*doc.Value, doc.ChangeHash, error) {
 	if err != nil {
 		return nil, hash, fmt.Errorf("%w: %w", ErrOther, err)
 	}
-	h, ops, err := decode(contents)
+	p := newProgram()
+	defer p.release()
+	h, err := p.decode(contents)
 	if err != nil {
 		return nil, hash, err
 	}
-	value, err := fold(ops)
+	value, err := p.fold()
 	if err != nil {
 		return nil, hash, err
 	}
-	if !bytes.Equal(encode(h, ops), contents) {
+	if !bytes.Equal(p.encode(h), contents) {
 		return nil, hash, ErrOther
 	}
 	return value, hash, nil
@@ -36,7 +38,7 @@ func Read(chunk []byte) (*doc.Value, doc.ChangeHash, error) {
 // decode reads the contents of a change, in so far as they may have the form.
 // What it does not look at closely does not come out the same when it is
 // written again.
-func decode(contents []byte) (head, []op, error) {
+func (p *program) decode(contents []byte) (head, error) {
 	r := &reader{b: contents}
 	var h head
 	r.expect(0)
@@ -47,14 +49,13 @@ func decode(contents []byte) (head, []op, error) {
 	h.message = string(r.sized())
 	r.expect(0)
 	if len(h.actor) == 0 || len(h.actor) > guard.MaxActorLen || len(h.message) > guard.MaxMessage || !utf8.ValidString(h.message) {
-		return h, nil, ErrOther
+		return h, ErrOther
 	}
 	columns, err := r.columns()
 	if err != nil {
-		return h, nil, err
+		return h, err
 	}
-	ops, err := decodeOps(columns)
-	return h, ops, err
+	return h, p.decodeOps(columns)
 }
 
 // columns reads the table of columns and their data, which must be all of the
@@ -79,7 +80,7 @@ func (r *reader) columns() (map[byte]*reader, error) {
 }
 
 // decodeOps reads the operations. The column of actions says how many they are.
-func decodeOps(columns map[byte]*reader) ([]op, error) {
+func (p *program) decodeOps(columns map[byte]*reader) error {
 	column := func(spec byte) *reader {
 		if c := columns[spec]; c != nil {
 			return c
@@ -92,11 +93,11 @@ func decodeOps(columns map[byte]*reader) ([]op, error) {
 	actions := rows[uint64]{r: column(colAction), read: (*reader).unsigned}
 	metas := rows[uint64]{r: column(colValueMeta), read: (*reader).unsigned}
 	values := column(colValue)
-	var ops []op
+	p.values = append(p.values, values.b...)
 	element := int64(0)
 	for actions.more() {
-		if len(ops) == maxOps {
-			return nil, ErrOther
+		if len(p.ops) == maxOps {
+			return ErrOther
 		}
 		object, _ := objects.next()
 		key, inMap := keys.next()
@@ -104,20 +105,20 @@ func decodeOps(columns map[byte]*reader) ([]op, error) {
 		action, hasAction := actions.next()
 		meta, hasMeta := metas.next()
 		if inMap == inList || inMap && key == "" || !utf8.ValidString(key) || !hasAction || !hasMeta || action > makeText || action == 3 {
-			return nil, ErrOther
+			return ErrOther
 		}
-		o := op{object: object, key: key, action: byte(action), typ: byte(meta & 15), value: values.take(meta >> 4)}
+		o := op{object: object, key: key, action: byte(action), typ: byte(meta & 15), size: uint32(len(values.take(meta >> 4)))}
 		if inList {
 			element += step
 			o.after = uint64(element)
 		}
-		if o.action != set && meta != typNull || o.object > uint64(len(ops)) || o.after > uint64(len(ops)) {
-			return nil, ErrOther
+		if o.action != set && meta != typNull || o.object > uint64(len(p.ops)) || o.after > uint64(len(p.ops)) {
+			return ErrOther
 		}
-		ops = append(ops, o)
+		p.ops = append(p.ops, o)
 	}
 	bad := objects.r.bad || keys.r.bad || elements.r.bad || actions.r.bad || metas.r.bad || values.bad
-	return ops, other(!bad)
+	return other(!bad && len(values.b) == 0)
 }
 
 // rows reads a run-length encoded column; see runs.

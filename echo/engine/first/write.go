@@ -20,16 +20,17 @@ type head struct {
 // no other puts one at. The error wraps ErrOther where the core must decide;
 // nothing else fails.
 func Write(actor doc.ActorID, seconds int64, message string, edits []doc.Edit) (doc.Change, *doc.Value, error) {
-	ops, err := plan(edits)
+	p := newProgram()
+	defer p.release()
+	if err := p.plan(edits); err != nil {
+		return doc.Change{}, nil, err
+	}
+	value, err := p.fold()
 	if err != nil {
 		return doc.Change{}, nil, err
 	}
-	value, err := fold(ops)
-	if err != nil {
-		return doc.Change{}, nil, err
-	}
-	contents := encode(head{actor[:], seconds, message}, ops)
-	if len(ops) == 0 || len(contents) > maxBytes || len(message) > guard.MaxMessage || !utf8.ValidString(message) {
+	contents := p.encode(head{actor[:], seconds, message})
+	if len(p.ops) == 0 || len(contents) > maxBytes || len(message) > guard.MaxMessage || !utf8.ValidString(message) {
 		return doc.Change{}, nil, ErrOther
 	}
 	chunk, hash := guard.Change(contents)
@@ -40,8 +41,8 @@ func Write(actor doc.ActorID, seconds int64, message string, edits []doc.Edit) (
 }
 
 // encode returns the contents of a change.
-func encode(h head, ops []op) []byte {
-	columns := encodeColumns(ops)
+func (p *program) encode(h head) []byte {
+	columns := p.encodeColumns()
 	size := 64 + len(h.actor) + len(h.message)
 	for _, c := range columns {
 		size += len(c.data) + 12
@@ -84,17 +85,16 @@ const (
 )
 
 // encodeColumns returns the columns that have bytes, in order.
-func encodeColumns(ops []op) []columnData {
+func (p *program) encodeColumns() []columnData {
 	var objActor, objCtr, keyActor, action, meta, preds runs[uint64]
 	var keyCtr runs[int64]
 	var keyText runs[string]
 	objActor.put, objCtr.put, keyActor.put, action.put = appendUnsigned, appendUnsigned, appendUnsigned, appendUnsigned
 	meta.put, preds.put, keyCtr.put, keyText.put = appendUnsigned, appendUnsigned, appendSigned, appendSized[string]
 	var insert booleans
-	var values []byte
 	element := int64(0)
-	for i := range ops {
-		o := &ops[i]
+	for i := range p.ops {
+		o := &p.ops[i]
 		objActor.add(0, o.object == 0)
 		objCtr.add(o.object, o.object == 0)
 		keyActor.add(0, o.inMap() || o.after == 0)
@@ -105,15 +105,14 @@ func encodeColumns(ops []op) []columnData {
 		keyText.add(o.key, !o.inMap())
 		insert.add(!o.inMap())
 		action.add(uint64(o.action), false)
-		meta.add(uint64(len(o.value))<<4|uint64(o.typ), false)
-		values = append(values, o.value...)
+		meta.add(uint64(o.size)<<4|uint64(o.typ), false)
 		preds.add(0, false)
 	}
 	all := []columnData{
 		{colObjActor, objActor.end()}, {colObjCtr, objCtr.end()},
 		{colKeyActor, keyActor.end()}, {colKeyCtr, keyCtr.end()}, {colKeyText, keyText.end()},
 		{colInsert, insert.end()}, {colAction, action.end()},
-		{colValueMeta, meta.end()}, {colValue, values}, {colPredNum, preds.end()},
+		{colValueMeta, meta.end()}, {colValue, p.values}, {colPredNum, preds.end()},
 	}
 	out := all[:0]
 	for _, c := range all {

@@ -21,6 +21,7 @@ type column struct {
 
 	left    uint64 // rows of the current run
 	literal bool   // each row of the run has its own value
+	same    bool   // all rows of the run are value
 	step    int64  // of a run in a delta column
 	value   cell   // of the row before
 	abs     uint64 // of the last row in a delta column that was not null
@@ -30,17 +31,26 @@ func newColumn(b []byte) *column      { return &column{r: reader{b: b}, present:
 func newTextColumn(b []byte) *column  { c := newColumn(b); c.text = true; return c }
 func newDeltaColumn(b []byte) *column { c := newColumn(b); c.delta = true; return c }
 
-// next returns the next row. A column without bytes is all null.
-func (c *column) next() cell {
+// next returns the next row, valid until next is called again. A column without
+// bytes is all null.
+func (c *column) next() *cell {
+	if c.left > 0 && c.same { // within a long run, which is the usual case
+		c.left--
+		return &c.value
+	}
+	return c.nextOther()
+}
+
+func (c *column) nextOther() *cell {
 	if !c.present {
-		return cell{null: true}
+		return &noCell
 	}
 	if c.left == 0 {
 		c.run()
 	}
 	if c.left == 0 {
 		c.r.fail(ReasonColumns, "column is too short")
-		return cell{null: true}
+		return &noCell
 	}
 	c.left--
 	if c.literal {
@@ -49,11 +59,18 @@ func (c *column) next() cell {
 	if c.delta && !c.value.null {
 		c.advance()
 	}
-	return c.value
+	return &c.value
 }
+
+var noCell = cell{null: true}
 
 // run starts the next run.
 func (c *column) run() {
+	c.start()
+	c.same = !c.literal && (!c.delta || c.value.null)
+}
+
+func (c *column) start() {
 	n := c.r.sleb()
 	switch {
 	case n > 0:

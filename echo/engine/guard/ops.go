@@ -78,25 +78,24 @@ func (t *rows) more() bool {
 	return t.action.present && t.action.r.err == nil && (t.action.left > 0 || len(t.action.r.b) > 0)
 }
 
-// op is one operation.
+// op is one operation. Its cells are those of the columns, until the next row.
 type op struct {
-	number                               uint64
-	objActor, objCtr                     cell
-	keyActor, keyCtr, keyText            cell
-	insert                               bool
-	action, valueMeta, predNum, markName cell
+	number                     uint64
+	objActor, objCtr           *cell
+	keyActor, keyCtr, keyText  *cell
+	insert                     bool
+	action, valueMeta, predNum *cell
 }
 
-func (t *rows) next(number uint64) op {
-	o := op{
-		number:   number,
-		objActor: t.objActor.next(), objCtr: t.objCtr.next(),
-		keyActor: t.keyActor.next(), keyCtr: t.keyCtr.next(), keyText: t.keyText.next(),
-		insert: t.insert.next(), action: t.action.next(), valueMeta: t.valueMeta.next(),
-		predNum: t.predNum.next(), markName: t.markName.next(),
-	}
+// next reads the next row into o.
+func (t *rows) next(number uint64, o *op) {
+	o.number = number
+	o.objActor, o.objCtr = t.objActor.next(), t.objCtr.next()
+	o.keyActor, o.keyCtr, o.keyText = t.keyActor.next(), t.keyCtr.next(), t.keyText.next()
+	o.insert, o.action, o.valueMeta = t.insert.next(), t.action.next(), t.valueMeta.next()
+	o.predNum = t.predNum.next()
+	t.markName.next()
 	t.expand.next()
-	return o
 }
 
 // end checks that all columns end with the last row.
@@ -136,8 +135,9 @@ func (c *change) checkOps(data map[uint64][]byte) error {
 	c.info.created = map[objectID]kind{}
 	c.info.used = map[objectID]kind{}
 	s := &opState{change: c, rows: t, keys: map[string]struct{}{}}
+	var o op
 	for t.more() {
-		o := t.next(c.info.StartOp + uint64(c.info.Ops))
+		t.next(c.info.StartOp+uint64(c.info.Ops), &o)
 		if err := s.check(&o); err != nil {
 			// A column that ended early explains more than the null it gave.
 			if short := firstError(t); short != nil {
@@ -207,7 +207,7 @@ func (s *opState) check(o *op) error {
 
 // before reports whether an operation can exist before o: its actor is known,
 // and its number is lower; what is not of this change is before all of it.
-func (s *opState) before(o *op, actor, ctr cell) bool {
+func (s *opState) before(o *op, actor, ctr *cell) bool {
 	if actor.null || ctr.null || actor.u >= uint64(len(s.actors)) || ctr.u == 0 {
 		return false
 	}
@@ -397,8 +397,9 @@ func checkCost(data map[uint64][]byte) error {
 	t := newRows(data)
 	count := map[uint64]uint32{}
 	cost := 0
+	var o op
 	for t.more() {
-		o := t.next(0)
+		t.next(0, &o)
 		if o.insert {
 			continue
 		}

@@ -69,8 +69,9 @@ func Writes(chunk []byte, yield func(*Write)) (*Info, error) {
 	for _, a := range c.actors {
 		w.actors = append(w.actors, string(a))
 	}
+	var o op
 	for w.rows.more() {
-		o := w.rows.next(c.info.StartOp + uint64(c.info.Ops))
+		w.rows.next(c.info.StartOp+uint64(c.info.Ops), &o)
 		if err := w.read(&o); err != nil {
 			return nil, err
 		}
@@ -88,7 +89,7 @@ type writes struct {
 	preds  int
 }
 
-func (w *writes) id(actor, ctr cell) (OpID, error) {
+func (w *writes) id(actor, ctr *cell) (OpID, error) {
 	if ctr.null || ctr.u == 0 {
 		return OpID{}, nil
 	}
