@@ -10,7 +10,7 @@ import (
 
 // Defaults of Options.
 const (
-	DefaultCacheSize = 8 << 20  // bytes
+	DefaultCacheSize = 32 << 20 // bytes
 	DefaultReserve   = 64 << 20 // bytes; a few memtables, and a compaction on its way
 )
 
