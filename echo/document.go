@@ -257,9 +257,11 @@ func (t *txn) absorbObject(d *document, id doc.ObjectID, structure *doc.Value, o
 			obj.Doc, obj.First = d.id, change
 		}
 	}
-	before, err := getValue(t, t.s.id, id)
-	if err != nil && !isNotFound(err) {
-		return err
+	var before *doc.Value
+	if old != nil { // else nothing is known of it
+		if before, err = getValue(t, t.s.id, id); err != nil && !isNotFound(err) {
+			return err
+		}
 	}
 	s := readShape(structure)
 	back, err := t.broughtBack(d, id, before, structure)
@@ -281,8 +283,10 @@ func (t *txn) absorbObject(d *document, id doc.ObjectID, structure *doc.Value, o
 	if err := t.logRevisions(id, old, obj, d, before, structure, o, change, back); err != nil {
 		return err
 	}
-	if err := t.indexConflicts(d, id, structure); err != nil {
-		return err
+	if old != nil || d.forked {
+		if err := t.indexConflicts(d, id, structure); err != nil {
+			return err
+		}
 	}
 	changed = changed || old != nil && old.Deleted != obj.Deleted
 	t.declare(id, old, obj)
@@ -354,9 +358,11 @@ func (t *txn) setText(row *nodeRow, before, structure *doc.Value, kindWas Kind, 
 	var content []byte
 	if text != nil {
 		content = text(after)
+	} else if before == nil || kindWas != row.Kind {
+		content = renderView(row.Kind, nil, nil, after, rank)
 	} else {
 		old, err := t.Get(key(tableText, t.s.id, row.ID))
-		if err != nil || before == nil || kindWas != row.Kind {
+		if err != nil {
 			content = renderView(row.Kind, nil, nil, after, rank)
 		} else if was, err := parseView(row.Kind, old, viewOf(row.Kind, before)); err != nil {
 			content = renderView(row.Kind, nil, nil, after, rank)

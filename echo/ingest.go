@@ -356,8 +356,10 @@ func (t *txn) ready(m *mergedDoc, actor doc.ActorID, info *guard.Info) (verdict,
 		}
 	}
 	last := actorRow{}
-	if _, err := getRow(t, key(tableActor, t.s.id, m.doc.id, actor), &last); err != nil {
-		return verdict{}, err
+	if m.doc.has { // else nobody has changed it
+		if _, err := getRow(t, key(tableActor, t.s.id, m.doc.id, actor), &last); err != nil {
+			return verdict{}, err
+		}
 	}
 	for _, c := range m.changes {
 		if bytes.Equal(c.Actor, info.Actor) {

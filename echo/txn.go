@@ -3,8 +3,8 @@ package echo
 import (
 	"bytes"
 	"errors"
+	"iter"
 	"slices"
-	"strings"
 )
 
 // reader is what both the store and a transaction can be asked.
@@ -15,39 +15,48 @@ type reader interface {
 
 // overlay is a batch that can be read: its own writes are seen over those of
 // the store. It is what makes one save, rename or received entry a single
-// commit although its steps build on one another.
+// commit although its steps build on one another. Of several writes of a key
+// the batch has the last.
 type overlay struct {
 	store  Store
 	batch  Batch
-	writes map[string][]byte // nil: deleted
+	writes map[string]int   // key -> its write in the batch
+	tables map[byte][]int32 // a key's first byte -> the writes of such keys, so that a scan looks at few
 }
 
 func newOverlay(store Store) *overlay {
-	return &overlay{store: store, writes: make(map[string][]byte)}
+	return &overlay{store: store, writes: make(map[string]int), tables: make(map[byte][]int32)}
 }
 
 func (o *overlay) put(key, value []byte) {
 	if value == nil {
 		value = []byte{}
 	}
-	o.batch.Put(key, value)
-	o.writes[string(key)] = value
+	o.write(BatchOp{OpPut, key, value})
 }
 
 func (o *overlay) putRow(key []byte, row any) { o.put(key, encodeRow(row)) }
 
-func (o *overlay) delete(key []byte) {
-	o.batch.Delete(key)
-	o.writes[string(key)] = nil
+func (o *overlay) delete(key []byte) { o.write(BatchOp{OpDelete, key, nil}) }
+
+func (o *overlay) write(op BatchOp) {
+	if n, ok := o.writes[string(op.Key)]; ok {
+		o.batch.ops[n] = op
+		return
+	}
+	n := len(o.batch.ops)
+	o.batch.ops = append(o.batch.ops, op)
+	o.writes[string(op.Key)] = n
+	o.tables[op.Key[0]] = append(o.tables[op.Key[0]], int32(n))
 }
 
 // Get implements reader.
 func (o *overlay) Get(key []byte) ([]byte, error) {
-	if v, ok := o.writes[string(key)]; ok {
-		if v == nil {
+	if n, ok := o.writes[string(key)]; ok {
+		if o.batch.ops[n].Kind == OpDelete {
 			return nil, ErrNotFound
 		}
-		return bytes.Clone(v), nil
+		return bytes.Clone(o.batch.ops[n].Value), nil
 	}
 	return o.store.Get(key)
 }
@@ -65,9 +74,9 @@ func (o *overlay) Scan(from, to []byte, fn func(key, value []byte) bool) error {
 	if err != nil {
 		return err
 	}
-	for k, v := range o.writes {
-		if v != nil && k >= string(from) && (to == nil || k < string(to)) {
-			pairs = append(pairs, pair{[]byte(k), v})
+	for op := range o.within(from, to) {
+		if op.Kind == OpPut {
+			pairs = append(pairs, pair{op.Key, op.Value})
 		}
 	}
 	slices.SortFunc(pairs, func(a, b pair) int { return bytes.Compare(a.k, b.k) })
@@ -79,16 +88,30 @@ func (o *overlay) Scan(from, to []byte, fn func(key, value []byte) bool) error {
 	return nil
 }
 
+// within yields the own writes of keys with from <= key < to, in no order.
+func (o *overlay) within(from, to []byte) iter.Seq[BatchOp] {
+	return func(yield func(BatchOp) bool) {
+		for table, writes := range o.tables {
+			if len(from) > 0 && table < from[0] || len(to) > 0 && table > to[0] {
+				continue
+			}
+			for _, n := range writes {
+				op := o.batch.ops[n]
+				if bytes.Compare(op.Key, from) >= 0 && (to == nil || bytes.Compare(op.Key, to) < 0) && !yield(op) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // any reports whether there may be a key that begins with prefix: cheaper than
 // a scan, and true also for one that this transaction deleted.
 func (o *overlay) any(prefix []byte) (bool, error) {
-	found := false
-	for k := range o.writes {
-		found = found || strings.HasPrefix(k, string(prefix))
-	}
-	if found {
+	for range o.within(prefix, prefixEnd(prefix)) {
 		return true, nil
 	}
+	found := false
 	err := scanPrefix(o.store, prefix, func(_, _ []byte) bool {
 		found = true
 		return false

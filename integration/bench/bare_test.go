@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"echofs/echo/echotest"
 )
 
 // TestMain lets the test program be the processes that the conductor starts.
@@ -19,7 +21,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	os.Exit(m.Run())
+	os.Exit(echotest.Main(m))
 }
 
 func TestBareFileSystem(t *testing.T) {
