@@ -52,7 +52,7 @@ func (a *attempt) await(ctx context.Context, conn *rtc.Attempt) error {
 	select {
 	case sdp := <-a.sdp:
 		if sdp == "" {
-			return errNoAnswer
+			return errDeclined
 		}
 		if err := conn.Accept(sdp); err != nil {
 			return err
@@ -138,9 +138,14 @@ func (s *swarm) start(f func()) { s.spawn(f) }
 
 // announced implements host.
 func (s *swarm) announced(device halo.DeviceID, at address, direct bool) (reply bool) {
-	s.met(device, at, direct)
-	return false // consider has asked, if need be
+	if !s.met(device, at, direct) && direct {
+		s.start(func() { at.meeting.decline(at) })
+	}
+	return false // arrange has asked, if need be
 }
+
+// gone implements host.
+func (s *swarm) gone(device halo.DeviceID) { s.declined(device) }
 
 // offered implements host.
 func (s *swarm) offered(device halo.DeviceID, at address) (welcome, busy bool) {
@@ -150,10 +155,12 @@ func (s *swarm) offered(device halo.DeviceID, at address) (welcome, busy bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.contact(device)
-	if c == nil || c.link == nil && s.linkCount() >= maxLinks {
+	if c == nil || !s.accepts(device) {
 		return false, true
 	}
-	c.where, c.known = at, true
+	if at.seat.URL() != memberURL {
+		c.where, c.known, c.met = at, true, time.Now()
+	}
 	return true, false
 }
 
@@ -208,7 +215,7 @@ func (s *swarm) converse(dialing context.Context, conn *rtc.Conn, at address, in
 	var link *peer
 	err = s.x.run(ctx, sess, device, func(p *peer) {
 		link = p
-		s.linked(p, conn)
+		s.join(p, conn)
 	})
 	if link == nil {
 		return err // who it was is not proved: it counts against nobody
@@ -216,7 +223,11 @@ func (s *swarm) converse(dialing context.Context, conn *rtc.Conn, at address, in
 	if errors.Is(err, ErrPeerFault) {
 		s.n.punish(device, err)
 	}
-	if !s.unlinked(link) {
+	unlinked := s.unlinked(link)
+	if s.routes.drop(link) {
+		s.rerouted()
+	}
+	if !unlinked {
 		return fmt.Errorf("%w: %w", ErrReplaced, err)
 	}
 	return err

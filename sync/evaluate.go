@@ -3,6 +3,7 @@ package sync
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"echofs/halo"
@@ -21,9 +22,13 @@ import (
 //     if they were written here, are few, and the peer has all before them;
 //     else by our position in the feed, once. Entries that we have from others
 //     are told of by rule 4, since most peers have them from where we have.
+//     Where some devices are reached only through others, they are told of at
+//     once too.
 //  4. What has become durable is acknowledged; it tells our position too.
 //  5. Of every feed of which the peer has more than we have, and which nobody
 //     else is asked for, the next window is asked for.
+//  6. What members tell of each other: other ways than before, and boxes that
+//     are to be carried.
 func (p *peer) evaluate(ctx context.Context) ([]message, error) {
 	list := p.pong()
 	if ok, err := p.standing(ctx); !ok || err != nil {
@@ -38,7 +43,26 @@ func (p *peer) evaluate(ctx context.Context) ([]message, error) {
 		return list, err
 	}
 	list = p.tellAck(list, durable)
-	return p.ask(list, mine), nil
+	return p.tellMembers(p.ask(list, mine)), nil
+}
+
+// tellMembers is rule 6.
+func (p *peer) tellMembers(list []message) []message {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list = append(list, p.out...)
+	p.out = nil
+	if !p.waysDue || p.x.router == nil || time.Now().Before(p.waysAt) {
+		return list
+	}
+	p.waysDue = false
+	now := p.x.router.routesFor(p)
+	if slices.Equal(now, p.toldWays) {
+		return list
+	}
+	p.toldWays, p.waysAt = now, time.Now().Add(routesSpacing)
+	time.AfterFunc(routesSpacing, func() { poke(p.wake) }) // for what changes meanwhile
+	return append(list, ways{List: now})
 }
 
 // pong answers the last ping, whoever sent it.
@@ -143,7 +167,10 @@ func (p *peer) tellEntries(list []message, mine Vector) ([]message, error) {
 		case has >= at.Next:
 			// It has them; it may even be where we have them from.
 		case !p.x.local(feed, at.Next):
-			continue // rule 4 tells
+			if !p.x.sparse.Load() {
+				continue // rule 4 tells
+			}
+			announce[feed] = at
 		case has != before:
 			announce[feed] = at
 		default:

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"echofs/halo"
@@ -19,6 +20,8 @@ type exchange struct {
 	logger   *slog.Logger
 	instance [16]byte      // of this program
 	ackDue   chan struct{} // one slot: something was ingested
+	router   router        // nil where nothing is told of other members
+	sparse   atomic.Bool   // some devices are reached only through others
 
 	ingesting sync.Mutex // one range at a time is ingested
 
@@ -61,6 +64,19 @@ func (x *exchange) refresh() {
 	peers := slices.Collect(maps.Keys(x.peers))
 	x.mu.Unlock()
 	for _, p := range peers {
+		poke(p.wake)
+	}
+}
+
+// tellRoutes lets all peers be told of other ways than before.
+func (x *exchange) tellRoutes() {
+	x.mu.Lock()
+	peers := slices.Collect(maps.Keys(x.peers))
+	x.mu.Unlock()
+	for _, p := range peers {
+		p.mu.Lock()
+		p.waysDue = true
+		p.mu.Unlock()
 		poke(p.wake)
 	}
 }

@@ -330,6 +330,9 @@ func (inv *Invitation) start(f func()) {
 // announced implements host: a guest that asks is told where the host is.
 func (inv *Invitation) announced(halo.DeviceID, address, bool) (reply bool) { return true }
 
+// gone implements host: an invitation asks nobody.
+func (inv *Invitation) gone(halo.DeviceID) {}
+
 // offered implements host: one guest at a time.
 func (inv *Invitation) offered(halo.DeviceID, address) (welcome, busy bool) {
 	inv.mu.Lock()

@@ -41,6 +41,8 @@ type host interface {
 	// announced tells that a device is there; direct says that it spoke to this
 	// device alone, which means that it wants to be connected.
 	announced(device halo.DeviceID, at address, direct bool) (reply bool)
+	// gone tells that a device has no room for whoever asked it.
+	gone(device halo.DeviceID)
 	// offered reports whether an offer of a device is welcome; if so, answer is
 	// called on a goroutine of the host's. If not, it may be later if busy.
 	offered(device halo.DeviceID, at address) (welcome, busy bool)
@@ -82,7 +84,9 @@ var _ signal.Handler = (*meeting)(nil)
 // Joined implements signal.Handler.
 func (m *meeting) Joined(s signal.Seat) {
 	m.mu.Lock()
-	m.seats[s.URL()] = &seat{Seat: s}
+	// A seat among members keeps its address when it is taken again: its numbers
+	// must go on.
+	m.seats[s.URL()] = &seat{Seat: s, counter: uint64(time.Now().UnixNano())}
 	m.mu.Unlock()
 	m.owner.start(func() { m.announce(s, nil) })
 }
@@ -94,6 +98,19 @@ func (m *meeting) Left(s signal.Seat) {
 	if current := m.seats[s.URL()]; current != nil && current.Self == s.Self {
 		delete(m.seats, s.URL())
 	}
+}
+
+// seated reports whether a seat is of use.
+func (m *meeting) seated(s signal.Seat) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	current := m.seats[s.URL()]
+	return current != nil && current.Self == s.Self
+}
+
+// decline tells a device that asked that there is no room for it.
+func (m *meeting) decline(to address) {
+	m.send(to.seat, &to.peer, signal.Message{Kind: signal.Bye, Session: m.n.instance})
 }
 
 // announceAll announces the device on all servers.
@@ -156,6 +173,9 @@ func (m *meeting) Received(s signal.Seat, f signal.Frame) {
 		m.candidate(f.From, msg)
 	case signal.Bye:
 		m.gaveUp(f.From, msg)
+		if msg.Session == msg.Instance && f.To != nil {
+			m.owner.gone(device)
+		}
 	}
 }
 

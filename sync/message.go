@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"echofs/halo"
+	"echofs/sync/signal"
 	"echofs/sync/wire"
 )
 
@@ -26,6 +27,12 @@ const (
 // kindReserved is the first kind that a version may add. Unknown kinds from
 // here on are ignored; unknown kinds below are a fault.
 const kindReserved kind = 64
+
+// The kinds that were added.
+const (
+	kindWays kind = kindReserved + iota
+	kindCarry
+)
 
 // message is one of the structs below.
 type message interface {
@@ -104,6 +111,21 @@ type bye struct {
 	Reason string `cbor:"2,keyasint"`
 }
 
+// ways tells which devices the sender reaches, all of them, apart from those it
+// reaches through the receiver.
+type ways struct {
+	List []route `cbor:"1,keyasint"`
+}
+
+// carry is a sealed box of a signaling topic on its way from member to member.
+type carry struct {
+	Topic signal.Topic  `cbor:"1,keyasint"`
+	From  signal.PeerID `cbor:"2,keyasint"` // the number of the sending program
+	To    signal.PeerID `cbor:"3,keyasint"`
+	Hops  uint8         `cbor:"4,keyasint"` // members that had it
+	Box   []byte        `cbor:"5,keyasint"`
+}
+
 // The codes of a bye.
 const (
 	byeLeaving   = 200 // the program stops, or the user wants to be offline
@@ -124,6 +146,8 @@ func (entries) kind() kind     { return kindEntries }
 func (ping) kind() kind        { return kindPing }
 func (pong) kind() kind        { return kindPong }
 func (bye) kind() kind         { return kindBye }
+func (ways) kind() kind        { return kindWays }
+func (carry) kind() kind       { return kindCarry }
 
 func atMost(n, limit int, what string) error {
 	if n > limit {
@@ -140,6 +164,15 @@ func (m ack) check() error         { return atMost(len(m.Feeds), maxVectorFeeds,
 func (m ping) check() error        { return nil }
 func (m pong) check() error        { return nil }
 func (m bye) check() error         { return atMost(len(m.Reason), maxReason, "bytes of reason") }
+
+func (m ways) check() error { return atMost(len(m.List), maxRoutes, "ways") }
+
+func (m carry) check() error {
+	if len(m.Box) == 0 {
+		return fmt.Errorf("empty box: %w", wire.ErrMalformed)
+	}
+	return atMost(len(m.Box), signal.MaxBox, "bytes in a box")
+}
 
 func (m want) check() error {
 	if m.From >= m.To {
@@ -201,6 +234,10 @@ func decodeMessage(b []byte) (message, error) {
 		return decodeAs[pong](body)
 	case kindBye:
 		return decodeAs[bye](body)
+	case kindWays:
+		return decodeAs[ways](body)
+	case kindCarry:
+		return decodeAs[carry](body)
 	}
 	if k >= kindReserved {
 		return nil, nil

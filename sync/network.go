@@ -279,7 +279,7 @@ func (n *Network) AddSignal(url string) {
 	n.mu.Unlock()
 	if c := n.client(url); c != nil {
 		for _, s := range n.swarmList() {
-			s.join(c)
+			s.visit(c)
 		}
 	}
 }
@@ -409,6 +409,21 @@ func (n *Network) Connected(space halo.SpaceID) int {
 		return 0
 	}
 	return len(s.peers())
+}
+
+// Reached returns the number of devices that are there about a space: those that
+// are connected, and those that are reached through them.
+func (n *Network) Reached(space halo.SpaceID) int {
+	n.mu.Lock()
+	var s *swarm
+	if n.online != nil {
+		s = n.online.swarms[space]
+	}
+	n.mu.Unlock()
+	if s == nil {
+		return 0
+	}
+	return s.reached()
 }
 
 // SignalConnected returns how many signaling servers are connected.

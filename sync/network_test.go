@@ -236,9 +236,11 @@ func TestSpaceJoinedWhileRunning(t *testing.T) {
 	}
 }
 
-func TestThreeNetworksAndTwoServers(t *testing.T) {
-	one, _ := startSignal(t, "")
-	two, _ := startSignal(t, "")
+// Two devices without a common server meet through a third: it carries their
+// sealed boxes.
+func TestMeetThroughAMember(t *testing.T) {
+	one, stopOne := startSignal(t, "")
+	two, stopTwo := startSignal(t, "")
 	s := shared(t, "ada", "ben", "cy")
 	urls := [][]string{{one}, {one, two}, {two}}
 	var nets []*echosync.Network
@@ -247,10 +249,71 @@ func TestThreeNetworksAndTwoServers(t *testing.T) {
 		nets = append(nets, n)
 	}
 	s[0].Write([]byte("from ada"))
-	await(t, s[2], "ada's entry at cy, through ben", has(s[2], s[0].Own(), 1))
-	// Once they share a server, they meet.
-	nets[0].AddSignal(two)
+	await(t, s[2], "ada's entry at cy", has(s[2], s[0].Own(), 1))
 	waitFor(t, "the full mesh", func() bool {
 		return nets[0].Connected(s[0].ID()) == 2 && nets[2].Connected(s[0].ID()) == 2
 	})
+	// Without any server, they have each other: a newcomer that knows one of them
+	// would be told of all.
+	stopOne()
+	stopTwo()
+	s[2].Write([]byte("from cy"))
+	await(t, s[0], "cy's entry at ada", has(s[0], s[2].Own(), 1))
+}
+
+// A long chain of devices, each of which shares a server with the next alone,
+// becomes one mesh.
+func TestChainOfServers(t *testing.T) {
+	names := []string{"a", "b", "c", "d", "e", "f"}
+	s := shared(t, names...)
+	var urls []string
+	for range len(names) - 1 {
+		url, _ := startSignal(t, "")
+		urls = append(urls, url)
+	}
+	var nets []*echosync.Network
+	for i, space := range s {
+		n, _ := startNetwork(t, space.Vault(), echosync.Options{Signal: urls[max(0, i-1):min(len(urls), i+1)]})
+		nets = append(nets, n)
+	}
+	waitFor(t, "the full mesh", func() bool {
+		for _, n := range nets {
+			if n.Connected(s[0].ID()) != len(names)-1 {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// Of two servers one dies, comes back and dies again, and one answers nobody:
+// devices meet all the same.
+func TestServersFail(t *testing.T) {
+	one, stopOne := startSignal(t, "")
+	two, stopTwo := startSignal(t, "")
+	deaf, err := net.Listen("tcp", "127.0.0.1:0") // accepts, and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer deaf.Close()
+	opts := echosync.Options{Signal: []string{"ws://" + deaf.Addr().String(), one, "ws://127.0.0.1:1/", two}}
+	s := shared(t, "ada", "ben")
+	na, _ := startNetwork(t, s[0].Vault(), opts)
+	meet := func(what string) {
+		nb, stop := startNetwork(t, s[1].Vault(), opts)
+		waitFor(t, what, func() bool { return na.Connected(s[0].ID()) == 1 && nb.Connected(s[0].ID()) == 1 })
+		stop()
+		waitFor(t, "the end of the connection", func() bool { return na.Connected(s[0].ID()) == 0 })
+	}
+	meet("with both servers")
+	stopOne()
+	meet("with one server")
+	addr := one[len("ws://") : len(one)-1]
+	for range 3 {
+		_, stop := startSignal(t, addr)
+		stop()
+	}
+	_, _ = startSignal(t, addr)
+	stopTwo()
+	meet("with the other server")
 }

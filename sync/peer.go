@@ -36,6 +36,7 @@ type peer struct {
 	pushes  *rate.Limiter // entries that came without being asked for
 	budget  *rate.Limiter // bytes of credentials
 	bulk    *rate.Limiter // bytes of the bulk lane
+	carries *rate.Limiter // boxes for other members
 	began   time.Time
 	onReady func(*peer) // called once, when the peer is known to be a member
 
@@ -54,6 +55,12 @@ type peer struct {
 	// What is to be answered.
 	wants   []want
 	pongDue uint64 // 0 for none
+	// What is told of other members.
+	waysDue  bool
+	toldWays []route
+	saidWays []route   // what the peer told last
+	waysAt   time.Time // not to be told before
+	out      []message
 	// How it stands.
 	ready     bool // a member in this device's view
 	probation int  // bytes of credentials taken before that
@@ -165,12 +172,13 @@ func newPeer(x *exchange, s *session.Session, mine, remote hello, ready func(*pe
 		x: x, session: s, remote: remote, onReady: ready,
 		logger: x.logger.With("space", x.space.ID().Short(), "device", remote.Device.Short()),
 		wake:   make(chan struct{}, 1), serving: make(chan struct{}, 1), inbox: newInbox(maxBacklog),
-		pushes: rate.NewLimiter(pushRate/60.0, pushRate),
-		budget: rate.NewLimiter(credentialBudget/3600.0, credentialBudget),
-		bulk:   rate.NewLimiter(inRate, inBurst),
-		began:  time.Now(), heard: time.Now(),
+		pushes:  rate.NewLimiter(pushRate/60.0, pushRate),
+		budget:  rate.NewLimiter(credentialBudget/3600.0, credentialBudget),
+		bulk:    rate.NewLimiter(inRate, inBurst),
+		carries: rate.NewLimiter(carryRate, carryBurst),
+		began:   time.Now(), heard: time.Now(),
 		theirs: Vector{}, acked: Vector{}, pushed: Vector{}, toldAck: Vector{},
-		theirHeads: remote.Heads, toldHeads: mine.Heads,
+		theirHeads: remote.Heads, toldHeads: mine.Heads, waysDue: true,
 		knows: make(map[[32]byte]bool), retry: make(map[halo.FeedID]time.Time),
 	}
 }
@@ -281,6 +289,16 @@ func (p *peer) lastHeard() time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.heard
+}
+
+// post queues a message of another member, unless too many wait.
+func (p *peer) post(m message) {
+	p.mu.Lock()
+	if len(p.out) < maxOut {
+		p.out = append(p.out, m)
+	}
+	p.mu.Unlock()
+	poke(p.wake)
 }
 
 // speak sends what evaluate says, after every change and at least every

@@ -63,6 +63,14 @@ func (p *peer) handle(ctx context.Context, m message) error {
 		return p.handleWant(m)
 	case entries:
 		return p.handlePush(m)
+	case ways:
+		p.handleWays(m)
+		return nil
+	case carry:
+		if p.x.router != nil && p.carries.Allow() {
+			p.x.router.carried(p, m)
+		}
+		return nil
 	}
 	return fault("unexpected message of kind %d", m.kind())
 }
@@ -83,8 +91,24 @@ func (p *peer) handleEarly(ctx context.Context, m message) error {
 		return p.handleAck(ctx, m)
 	case entries:
 		return p.learn(Vector{m.Feed: {Next: m.From + uint64(len(m.Raw))}})
+	case ways:
+		p.mu.Lock()
+		p.saidWays = m.List
+		p.mu.Unlock()
+		return nil
+	case carry:
+		return nil // who sent it tries again
 	}
 	return fmt.Errorf("before it proved to be a member: %w", ErrNotMember)
+}
+
+func (p *peer) handleWays(m ways) {
+	p.mu.Lock()
+	p.saidWays = m.List
+	p.mu.Unlock()
+	if p.x.router != nil {
+		p.x.router.heardRoutes(p, m.List)
+	}
 }
 
 func (p *peer) handlePong(m pong) {

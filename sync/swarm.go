@@ -8,18 +8,23 @@ import (
 	"time"
 
 	"echofs/halo"
+	"echofs/sync/overlay"
 	"echofs/sync/rtc"
 	"echofs/sync/signal"
 )
 
 const (
 	maxContacts   = 512 // devices of a space whose addresses are remembered
-	maxLinks      = 64  // devices of a space that are connected at a time
 	maxEpochs     = 4   // epochs on whose topics a device listens
 	topicMargin   = 2 * time.Hour
 	answerTimeout = 5 * time.Second
 	dialTimeout   = 20 * time.Second
-	settleTime    = 2 * time.Second // a link so young is not doubted
+	settleTime    = 2 * time.Second  // a link so young is not doubted
+	askedFor      = 10 * time.Second // a device that asked to be connected is remembered as such
+	fullFor       = 20 * time.Second // a device that had no room is not asked again
+	givenUp       = 4                // failed attempts after which others are connected with in its place
+	dialsGivenUp  = 2                // attempts under way beside which such a device is tried
+	staleAfter    = 3                // times AnnounceEvery without an announce, after which an address is forgotten
 )
 
 // swarm is the devices of one space: where they were met, who is connected, and
@@ -29,6 +34,7 @@ type swarm struct {
 	o      *online
 	x      *exchange
 	space  Space
+	routes *routes
 	logger *slog.Logger
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -48,7 +54,10 @@ type contact struct {
 	conn     *rtc.Conn
 	where    address
 	known    bool                    // where is
+	met      time.Time               // when it was heard of at where
 	doubted  bool                    // the link may be dead: make another
+	asked    time.Time               // until then it is wanted, since it asked to be connected
+	full     time.Time               // until then it has no room
 	dialing  uint64                  // number of the attempt under way; 0 for none
 	abandon  context.CancelCauseFunc // gives up that attempt
 	failures int                     // since it was last connected
@@ -68,9 +77,11 @@ func newSwarm(n *Network, o *online, space Space) *swarm {
 	logger := n.logger.With("space", space.ID().Short())
 	s := &swarm{
 		n: n, o: o, space: space, logger: logger, x: newExchange(n.repo, space, n.logger, n.instance),
+		routes:   newRoutes(n.repo.DeviceID()),
 		meetings: make(map[halo.Topic]*meeting), contacts: make(map[halo.DeviceID]*contact),
 	}
 	s.ctx, s.cancel = context.WithCancel(o.ctx)
+	s.x.router = s
 	s.x.refresh()
 	return s
 }
@@ -183,14 +194,15 @@ func (s *swarm) rearrange(now time.Time) {
 		s.leave(topic)
 	}
 	for _, m := range fresh {
+		m.Joined(memberLine{s}.seatOf(m.topic))
 		s.n.enter(signal.Topic(m.topic), m)
 	}
 }
 
 func (s *swarm) leave(topic halo.Topic) { s.n.exit(signal.Topic(topic)) }
 
-// join puts a new client on all topics.
-func (s *swarm) join(c *signal.Client) {
+// visit puts a new client on all topics.
+func (s *swarm) visit(c *signal.Client) {
 	for _, m := range s.meetingList() {
 		c.Join(signal.Topic(m.topic), m)
 	}
@@ -204,19 +216,23 @@ func (s *swarm) offers(to halo.DeviceID) bool {
 	return compareDevices(me, to) < 0
 }
 
-// met takes note of where a device is. asks says that it wants to be connected.
-func (s *swarm) met(device halo.DeviceID, at address, asks bool) {
+// met takes note of where a device is. asks says that it wants to be connected;
+// met reports false where there is no room for it.
+func (s *swarm) met(device halo.DeviceID, at address, asks bool) (welcome bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.contact(device)
 	if c == nil {
-		return
+		return false
 	}
-	moved := c.where.peer != at.peer || !c.known
+	members := at.seat.URL() == memberURL
+	moved := !c.known || c.where.instance != at.instance || !members && c.where.peer != at.peer
 	if moved && c.dialing != 0 && c.where.seat == at.seat {
 		c.abandon(errMoved) // nobody is at the old address any more
 	}
-	c.where, c.known = at, true
+	if !members {
+		c.where, c.known, c.met = at, true, time.Now()
+	}
 	if c.link != nil {
 		old := time.Since(c.link.began) > settleTime
 		c.doubted = c.link.remote.Instance != at.instance || asks && old
@@ -224,7 +240,32 @@ func (s *swarm) met(device halo.DeviceID, at address, asks bool) {
 	if moved || asks {
 		c.failures, c.after = 0, time.Time{}
 	}
-	s.consider(c)
+	if asks {
+		if !s.accepts(device) {
+			return false
+		}
+		c.asked = time.Now().Add(askedFor)
+	}
+	s.arrange()
+	return true
+}
+
+// hasNoRoom takes note that a device is there and has no room now.
+func (c *contact) hasNoRoom(now time.Time) {
+	c.full = now.Add(backoff(fullFor, fullFor, 1))
+	c.after = now.Add(backoff(time.Second, time.Second, 1))
+	c.asked, c.failures = time.Time{}, 0
+}
+
+// declined takes note that a device has no room.
+func (s *swarm) declined(device halo.DeviceID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.contact(device); c != nil && c.link == nil {
+		c.hasNoRoom(time.Now())
+		s.later(c, time.Until(c.full))
+		s.arrange()
+	}
 }
 
 // contact returns the contact of a device, nil if there are too many; s.mu is
@@ -238,29 +279,121 @@ func (s *swarm) contact(device halo.DeviceID) *contact {
 	return c
 }
 
-// consider decides whether to try to connect to a device now. Every event about
-// a contact leads here; s.mu is held. The rules, in order:
+// address returns where a device is to be tried: where it was met, or by way of
+// other members, which take turns if both are known; s.mu is held.
+func (s *swarm) address(c *contact) (address, bool) {
+	fresh := time.Since(c.met) < staleAfter*s.n.opts.AnnounceEvery
+	direct := c.known && fresh && c.where.meeting.seated(c.where.seat)
+	way, routed := s.routes.to(c.device)
+	today := s.today()
+	if routed = routed && way.hops > 0 && today != nil; routed && (!direct || c.failures%2 == 1) {
+		seat := memberLine{s}.seatOf(today.topic)
+		return address{meeting: today, seat: seat, peer: way.instance, instance: way.instance}, true
+	}
+	return c.where, direct
+}
+
+// today returns the meeting of the newest epoch and this day; s.mu is held.
+func (s *swarm) today() *meeting {
+	keys := s.space.EpochKeys()
+	if len(keys) == 0 {
+		return nil
+	}
+	return s.meetings[keys[0].Swarm(s.space.ID()).Topic(halo.UnixDay(time.Now()))]
+}
+
+// linked returns the devices that are connected; s.mu is held.
+func (s *swarm) linked() map[overlay.ID]bool {
+	out := make(map[overlay.ID]bool)
+	for device, c := range s.contacts {
+		if c.link != nil {
+			out[overlay.ID(device)] = true
+		}
+	}
+	return out
+}
+
+// view returns who is there: who is connected, and who can be tried and has not
+// failed too often; and those that are named. s.mu is held.
+func (s *swarm) view(also ...halo.DeviceID) *overlay.View {
+	var there []overlay.ID
+	for _, device := range also {
+		there = append(there, overlay.ID(device))
+	}
+	for device, c := range s.contacts {
+		_, reachable := s.address(c)
+		if c.link != nil || reachable && c.failures < givenUp {
+			there = append(there, overlay.ID(device))
+		}
+	}
+	return overlay.NewView(s.space.ID(), overlay.ID(s.n.repo.DeviceID()), there)
+}
+
+// accepts reports whether there is room for a connection with a device; s.mu is
+// held.
+func (s *swarm) accepts(device halo.DeviceID) bool {
+	return s.view(device).Accepts(overlay.ID(device), s.linked())
+}
+
+// arrange decides with whom to connect now. Every event about any contact leads
+// here; s.mu is held. The rules, in order:
 //
-//  1. Nothing is done for a device that is connected and not doubted, that is
-//     being tried, that was never met, or that is shunned for its faults.
-//  2. What is not to be tried yet is considered again when it is.
-//  3. Who offers (see offers) makes a connection; who does not asks the other to
+//  1. Devices to connect with are those that the overlay wants, those that asked
+//     and were not refused, those whose link is doubted; and, while little else is
+//     under way, those that are given up.
+//  2. Nothing is done for a device that is being tried, that cannot be reached,
+//     or that is shunned for its faults.
+//  3. What is not to be tried yet is considered again when it is.
+//  4. Who offers (see offers) makes a connection; who does not asks the other to
 //     offer, and asks again later and later.
-func (s *swarm) consider(c *contact) {
-	if s.closed || !c.known || c.dialing != 0 || c.link != nil && !c.doubted || s.n.shunned(c.device) {
+func (s *swarm) arrange() {
+	if s.closed {
 		return
 	}
-	if wait := time.Until(c.after); wait > 0 {
+	now := time.Now()
+	linked := s.linked()
+	full := func(id overlay.ID) bool { return now.Before(s.contacts[halo.DeviceID(id)].full) }
+	wanted := make(map[halo.DeviceID]bool)
+	for _, id := range s.view().Wanted(linked, full) {
+		wanted[halo.DeviceID(id)] = true
+	}
+	reached, dialing := 0, 0
+	for device, c := range s.contacts {
+		if _, ok := s.routes.to(device); ok || c.link != nil {
+			reached++
+		}
+		if wanted[device] || c.doubted || c.link == nil && now.Before(c.asked) {
+			s.pursue(c, now)
+		}
+		if c.dialing != 0 {
+			dialing++
+		}
+	}
+	s.x.sparse.Store(reached > len(linked))
+	for _, c := range s.contacts {
+		if c.link == nil && c.failures >= givenUp && dialing < dialsGivenUp && !wanted[c.device] {
+			s.pursue(c, now)
+			dialing++
+		}
+	}
+}
+
+// pursue is what arrange does for one device; s.mu is held.
+func (s *swarm) pursue(c *contact, now time.Time) {
+	at, reachable := s.address(c)
+	if !reachable || c.dialing != 0 || c.link != nil && !c.doubted || s.n.shunned(c.device) {
+		return
+	}
+	if wait := c.after.Sub(now); wait > 0 {
 		s.later(c, wait)
 		return
 	}
-	at := c.where
 	if !s.offers(c.device) {
 		if c.link != nil {
 			c.doubted = false // once is enough: if it is dead, that will show
 		} else {
 			c.failures++
-			c.after = time.Now().Add(backoff(10*retryFirst, retryMost, c.failures))
+			c.after = now.Add(backoff(10*retryFirst, retryMost, c.failures))
 			s.later(c, time.Until(c.after))
 		}
 		s.spawnLocked(func() { at.meeting.announce(at.seat, &at.peer) })
@@ -282,7 +415,7 @@ func (s *swarm) later(c *contact, wait time.Duration) {
 	c.timer = time.AfterFunc(wait, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.consider(c)
+		s.arrange()
 	})
 }
 
@@ -303,11 +436,14 @@ func (s *swarm) dialed(device halo.DeviceID, err error) {
 		c.after = time.Now().Add(backoff(refusedFor, refusedFor, 1))
 	case errors.As(err, &left) && left.code == byeLeaving:
 		c.known = false // it will say when it is back
+	case errors.As(err, &left) && left.code == byeTooMany, errors.Is(err, errDeclined), errors.Is(err, errTooMany):
+		c.hasNoRoom(time.Now())
+		s.later(c, time.Until(c.full))
 	default:
 		c.failures++
 		c.after = time.Now().Add(backoff(retryFirst, retryMost, c.failures))
 	}
-	s.consider(c)
+	s.arrange()
 }
 
 // tried ends an attempt to dial.
@@ -319,39 +455,54 @@ func (s *swarm) tried(device halo.DeviceID, number uint64) {
 	}
 }
 
-// linked makes a session the link to its device, in place of an older one. It
+// join makes a session the link to its device, in place of an older one. It
 // is called on both ends in the same order, since only one end offers.
-func (s *swarm) linked(p *peer, conn *rtc.Conn) {
+func (s *swarm) join(p *peer, conn *rtc.Conn) {
 	s.mu.Lock()
 	c := s.contact(p.remote.Device)
-	if c == nil || c.link == nil && s.linkCount() >= maxLinks {
+	if c == nil || !s.accepts(p.remote.Device) {
 		s.mu.Unlock()
 		p.end(errTooMany)
 		return
 	}
 	old := c.link
 	c.link, c.conn, c.dialing, c.doubted, c.failures = p, conn, 0, false, 0
+	c.asked = time.Time{}
+	gone := s.trim()
 	s.mu.Unlock()
 	if old != nil {
+		s.routes.drop(old)
 		old.end(ErrReplaced)
 	}
+	for _, other := range gone {
+		s.routes.drop(other)
+		other.end(errTooMany)
+	}
 	s.logger.Info("connected", "device", p.remote.Device.Short())
+	p.mu.Lock()
+	said := p.saidWays
+	p.mu.Unlock()
+	s.heardRoutes(p, said)
+}
+
+// trim lets go the links that are too many, and returns them; s.mu is held.
+func (s *swarm) trim() (gone []*peer) {
+	for _, id := range s.view().Spare(s.linked()) {
+		c := s.contacts[halo.DeviceID(id)]
+		gone = append(gone, c.link)
+		c.link, c.conn, c.doubted = nil, nil, false
+		c.hasNoRoom(time.Now())
+	}
+	return gone
 }
 
 var errTooMany = errors.New("too many connections")
 
+// errDeclined: the device has no room for a connection.
+var errDeclined = errors.New("the device has no room")
+
 // errMoved: the device was met under another address.
 var errMoved = errors.New("the device has moved")
-
-// linkCount returns how many devices are connected; s.mu is held.
-func (s *swarm) linkCount() (n int) {
-	for _, c := range s.contacts {
-		if c.link != nil {
-			n++
-		}
-	}
-	return n
-}
 
 // unlinked ends a link; it reports false where a newer one has its place.
 func (s *swarm) unlinked(p *peer) bool {
@@ -364,6 +515,9 @@ func (s *swarm) unlinked(p *peer) bool {
 	c.link, c.conn, c.doubted = nil, nil, false
 	return true
 }
+
+// reached returns how many devices are there, connected or through others.
+func (s *swarm) reached() int { return len(s.routes.devices()) }
 
 // namer is a Space that knows names for people.
 type namer interface {

@@ -36,17 +36,25 @@ type Handler interface {
 	Left(Seat)
 }
 
-// Seat is a place on a topic through one connection of one client. It is of no
-// more use after the connection has ended.
-type Seat struct {
-	Topic  Topic
-	Self   PeerID
-	client *Client
-	conn   *websocket.Conn
+// Line is a way by which frames get to other peers of a topic. It must be
+// comparable.
+type Line interface {
+	// URL names the way: of a server, its URL.
+	URL() string
+	// Send sends a frame of which nothing is too large.
+	Send(ctx context.Context, f Frame) error
 }
 
-// URL returns the server.
-func (s Seat) URL() string { return s.client.url }
+// Seat is a place on a topic on one line. It is of no more use after the line
+// has ended.
+type Seat struct {
+	Topic Topic
+	Self  PeerID
+	Line  Line
+}
+
+// URL returns the name of the line: of a server, its URL.
+func (s Seat) URL() string { return s.Line.URL() }
 
 // Send sends a box, which must be sealed from Self, to one peer or to all on
 // the topic (nil). That it returned nil does not mean that anybody got it.
@@ -54,11 +62,25 @@ func (s Seat) Send(ctx context.Context, to *PeerID, box []byte) error {
 	if len(box) > MaxBox {
 		return fmt.Errorf("box of %d bytes: %w", len(box), ErrTooLarge)
 	}
-	raw, err := wire.Encode(Frame{Topic: s.Topic, From: s.Self, To: to, Box: box})
+	return s.Line.Send(ctx, Frame{Topic: s.Topic, From: s.Self, To: to, Box: box})
+}
+
+// connection is one connection of a client to its server.
+type connection struct {
+	client *Client
+	conn   *websocket.Conn
+}
+
+// URL implements Line.
+func (c connection) URL() string { return c.client.url }
+
+// Send implements Line.
+func (c connection) Send(ctx context.Context, f Frame) error {
+	raw, err := wire.Encode(f)
 	if err != nil {
 		return err
 	}
-	return send(ctx, s.conn, raw, writeTimeout)
+	return send(ctx, c.conn, raw, writeTimeout)
 }
 
 // Client keeps a connection to one server and its places on topics.
@@ -266,7 +288,7 @@ func (c *Client) diff(conn *websocket.Conn) (join []Seat, leave []Topic) {
 	clear(c.left)
 	for t := range c.handlers {
 		if _, ok := c.seats[t]; !ok {
-			join = append(join, Seat{Topic: t, Self: NewPeerID(), client: c, conn: conn})
+			join = append(join, Seat{Topic: t, Self: NewPeerID(), Line: connection{c, conn}})
 		}
 	}
 	return join, leave
