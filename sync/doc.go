@@ -9,6 +9,9 @@
 // # Rooms
 //
 //	sync/signal   how devices meet through servers that learn nothing
+//	sync/lan      how they find each other on a local network
+//	sync/overlay  with whom to connect
+//	sync/near     which addresses are of local networks
 //	sync/rtc      connections over WebRTC
 //	sync/session  Noise sessions over a connection
 //	sync/wire     the strict encoding of all messages
@@ -21,10 +24,15 @@
 // (meeting), and announces itself there in sealed boxes: when it comes, and
 // from time to time. Of two devices the one with the lower id offers a
 // connection to the other, on whatever server and topic they met first; the
-// other one asks it to. There is one connection for each pair of devices and
-// space: simple to reason about, and a connection costs some 300 KB. A swarm
+// other one asks it to. There is at most one connection for each pair of devices
+// and space: simple to reason about, and a connection costs some 300 KB. A swarm
 // knows the devices of one space, which of them are linked, and when to try
-// again.
+// again; with whom a device connects where there are many says package overlay.
+//
+// Devices of a local network meet without a server: each runs a small rendezvous
+// for it (local). And members tell each other whom they reach (ways), and carry
+// sealed boxes to them (carry): two that share no server meet through a third,
+// and a mesh heals while all servers are away.
 //
 // Over the connection runs a Noise handshake under the epoch's pre-shared key
 // that is bound to the certificates of the connection. Then both say hello: who
@@ -54,7 +62,7 @@
 //     then acknowledged by vector.
 //
 // What to send is decided in one place, peer.evaluate; whom to dial in
-// another, swarm.consider. Every event changes some state and calls them.
+// another, swarm.arrange. Every event changes some state and calls them.
 //
 // # Invariants
 //

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -40,6 +41,9 @@ type Options struct {
 	AnnounceEvery time.Duration
 	// Net replaces the operating system's network for connections, in tests.
 	Net transport.Net
+	// HTTP replaces the standard client by which signaling servers are reached, in
+	// tests.
+	HTTP *http.Client
 }
 
 const defaultAnnounce = 45 * time.Second
@@ -302,7 +306,7 @@ func (n *Network) client(url string) *signal.Client {
 	}
 	c := o.clients[url]
 	if c == nil {
-		c = signal.NewClient(url, n.logger)
+		c = signal.NewClient(url, n.logger).WithHTTP(n.opts.HTTP)
 		o.clients[url] = c
 		o.wg.Go(func() { c.Run(o.ctx) })
 	}

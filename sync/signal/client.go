@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net/http"
 	"sync"
 	"time"
 
@@ -87,6 +88,7 @@ func (c connection) Send(ctx context.Context, f Frame) error {
 type Client struct {
 	url    string
 	logger *slog.Logger
+	http   *http.Client // nil for the standard one
 
 	mu       sync.Mutex // guards the below
 	handlers map[Topic]Handler
@@ -106,6 +108,13 @@ func NewClient(url string, logger *slog.Logger) *Client {
 		url: url, logger: logger, changed: make(chan struct{}, 1),
 		handlers: make(map[Topic]Handler), seats: make(map[Topic]Seat), left: make(map[Topic]bool),
 	}
+}
+
+// WithHTTP makes the client use another HTTP client than the standard one. It is
+// called before Run.
+func (c *Client) WithHTTP(h *http.Client) *Client {
+	c.http = h
+	return c
 }
 
 // URL returns the server's URL.
@@ -226,6 +235,7 @@ func (c *Client) dial(ctx context.Context) (*websocket.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	conn, _, err := websocket.Dial(ctx, c.url, &websocket.DialOptions{
+		HTTPClient:   c.http,
 		Subprotocols: []string{Protocol}, CompressionMode: websocket.CompressionDisabled,
 	})
 	if err != nil {
