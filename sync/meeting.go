@@ -56,8 +56,8 @@ type host interface {
 type seat struct {
 	signal.Seat
 
-	sending sync.Mutex // guards counter: messages leave in the order of their numbers
-	counter uint64
+	sending chan struct{} // one slot, full while a message is sent: they leave in the order of their numbers
+	counter uint64        // guarded by sending
 }
 
 // attempt is a connection in the making.
@@ -86,7 +86,7 @@ func (m *meeting) Joined(s signal.Seat) {
 	m.mu.Lock()
 	// A seat among members keeps its address when it is taken again: its numbers
 	// must go on.
-	m.seats[s.URL()] = &seat{Seat: s, counter: uint64(time.Now().UnixNano())}
+	m.seats[s.URL()] = &seat{Seat: s, sending: make(chan struct{}, 1), counter: uint64(time.Now().UnixNano())}
 	m.mu.Unlock()
 	m.owner.start(func() { m.announce(s, nil) })
 }
@@ -141,13 +141,18 @@ func (m *meeting) send(s signal.Seat, to *signal.PeerID, msg signal.Message) {
 		return // of a connection that has ended
 	}
 	msg.Device, msg.Instance = m.owner.device(), m.n.instance
-	current.sending.Lock()
-	defer current.sending.Unlock()
+	ctx := m.n.runContext()
+	select {
+	case current.sending <- struct{}{}:
+		defer func() { <-current.sending }()
+	case <-ctx.Done():
+		return
+	}
 	current.counter++
 	msg.Counter = current.counter
 	box, err := signal.Seal(m.key, signal.Topic(m.topic), s.Self, to, msg)
 	if err == nil {
-		err = s.Send(m.n.runContext(), to, box)
+		err = s.Send(ctx, to, box)
 	}
 	if err != nil {
 		m.n.logger.Debug("cannot send a signaling message", "server", s.URL(), "err", err)
