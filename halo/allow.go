@@ -55,7 +55,7 @@ func (s *State) allowsSpace(c *Credential, role Role) error {
 	case *FeedSeal:
 		return s.allowsSeal(c.Issuer, role, p)
 	case *ForkProof:
-		return needs(role, RoleReader)
+		return s.allowsFork(role, p)
 	case *InviteIssue, *InviteRevoke, *Checkpoint:
 		return needs(role, RoleAdmin)
 	case *Policy:
@@ -182,6 +182,28 @@ func (s *State) allowsSeal(issuer IdentityID, role Role, p *FeedSeal) error {
 		return refuse("the feed's device may write")
 	}
 	return needs(role, RoleAdmin)
+}
+
+// allowsFork: two entries with one number must both be signed by the device
+// whose feed it is.
+func (s *State) allowsFork(role Role, p *ForkProof) error {
+	if err := needs(role, RoleReader); err != nil {
+		return err
+	}
+	d, ok := s.Device(p.Identity, p.Device)
+	if !ok {
+		return refuse("device %s is not of identity %s", p.Device.Short(), p.Identity.Short())
+	}
+	for _, side := range []headerWire{{Header: p.HeaderA, Sig: p.SigA}, {Header: p.HeaderB, Sig: p.SigB}} {
+		h, err := parseHeader(side.Header)
+		if err != nil || h.Space != s.Space() || h.Feed != NewFeedID(s.Space(), p.Device, p.Nonce) {
+			return refuse("fork of feed %s, which is not of device %s", h.Feed.Short(), p.Device.Short())
+		}
+		if newEntry(h, side.Header, side.Sig).Verify(d.Public.Sign) != nil {
+			return refuse("fork of feed %s: not signed by its device", h.Feed.Short())
+		}
+	}
+	return nil
 }
 
 func (s *State) allowsIdentity(c *Credential) error {

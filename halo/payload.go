@@ -137,6 +137,7 @@ type MemberSet struct {
 	Role     Role       `cbor:"2,keyasint"`
 	Invite   []byte     `cbor:"3,keyasint,omitempty"` // invite id, 16 bytes
 	Claim    []byte     `cbor:"4,keyasint,omitempty"` // the guest's signature by the invite key
+	Cuts     []Cut      `cbor:"5,keyasint,omitempty"` // where the role ends the identity's writing: its feeds, sorted
 }
 
 // Cut is the last accepted entry of a feed.
@@ -255,12 +256,16 @@ type Checkpoint struct {
 	DocsRoot [32]byte       `cbor:"3,keyasint"`
 }
 
-// ForkProof shows two entries of one feed with one number.
+// ForkProof shows two entries of one feed with one number. It ends the feed
+// before them. Device, Identity and Nonce prove whose feed it is.
 type ForkProof struct {
-	HeaderA []byte   `cbor:"1,keyasint"`
-	SigA    [64]byte `cbor:"2,keyasint"`
-	HeaderB []byte   `cbor:"3,keyasint"`
-	SigB    [64]byte `cbor:"4,keyasint"`
+	HeaderA  []byte     `cbor:"1,keyasint"`
+	SigA     [64]byte   `cbor:"2,keyasint"`
+	HeaderB  []byte     `cbor:"3,keyasint"`
+	SigB     [64]byte   `cbor:"4,keyasint"`
+	Device   DeviceID   `cbor:"5,keyasint"`
+	Identity IdentityID `cbor:"6,keyasint"`
+	Nonce    [16]byte   `cbor:"7,keyasint"`
 }
 
 // PolicyLimit overrides a limit by a stricter one.

@@ -94,6 +94,21 @@ func (p *MemberSet) check() error {
 	if len(p.Invite) != 0 && len(p.Invite) != 16 || len(p.Claim) != 0 && len(p.Claim) != 64 || len(p.Invite) == 0 && len(p.Claim) != 0 {
 		return malformed("invitation of %d bytes with a claim of %d", len(p.Invite), len(p.Claim))
 	}
+	if len(p.Cuts) > 0 && p.Role.AtLeast(RoleEditor) {
+		return malformed("cuts for a role that writes")
+	}
+	return checkCuts(p.Cuts)
+}
+
+func checkCuts(cuts []Cut) error {
+	for _, c := range cuts {
+		if err := c.check(); err != nil {
+			return err
+		}
+	}
+	if !sortedBy(cuts, func(c Cut) []byte { return c.Feed[:] }) {
+		return malformed("cuts are not sorted")
+	}
 	return nil
 }
 
@@ -105,15 +120,7 @@ func (c Cut) check() error {
 }
 
 func (p *MemberRemove) check() error {
-	for _, c := range p.Cuts {
-		if err := c.check(); err != nil {
-			return err
-		}
-	}
-	if !sortedBy(p.Cuts, func(c Cut) []byte { return c.Feed[:] }) {
-		return malformed("removal: cuts are not sorted")
-	}
-	return checkSealed("reason", p.Reason)
+	return checkAll(checkCuts(p.Cuts), checkSealed("reason", p.Reason))
 }
 
 func (p *FeedSeal) check() error {
