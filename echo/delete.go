@@ -58,7 +58,7 @@ func (t *txn) isBound(d *document, actor string) bool {
 	}
 	copy(id[:], actor)
 	for n := range d.row.Branches {
-		if t.s.actor(d.id, n) == id {
+		if doc.ActorID(halo.Actor(t.branchFeed(d), d.id, uint16(n))) == id {
 			return true
 		}
 	}

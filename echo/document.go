@@ -168,6 +168,9 @@ func (s *Space) Compact(ctx context.Context) error {
 // made no change yet: a save against an old version cannot continue an actor
 // whose last change that version does not have.
 func (t *txn) branches(d *document) []doc.Branch {
+	if t.branchFeed(d) != t.s.own.id {
+		return []doc.Branch{{Actor: t.s.actor(d.id, 0)}}
+	}
 	out := make([]doc.Branch, 0, len(d.row.Branches)+1)
 	for n, b := range d.row.Branches {
 		out = append(out, doc.Branch{Actor: t.s.actor(d.id, n), Last: b.Last})
@@ -176,6 +179,30 @@ func (t *txn) branches(d *document) []doc.Branch {
 		out = append(out, doc.Branch{Actor: t.s.actor(d.id, n)})
 	}
 	return out
+}
+
+// branchFeed returns the own feed whose actors the document's branches are.
+func (t *txn) branchFeed(d *document) halo.FeedID {
+	switch {
+	case d.row.Feed != halo.FeedID{}:
+		return d.row.Feed
+	case len(d.row.Branches) == 0:
+		return t.s.own.id
+	case t.s.row.FirstFeed != halo.FeedID{}:
+		return t.s.row.FirstFeed
+	}
+	return t.s.row.OwnFeed
+}
+
+// retireBranches makes the branches of a former own feed actors like those of
+// others.
+func (t *txn) retireBranches(d *document) {
+	feed := t.branchFeed(d)
+	for n, b := range d.row.Branches {
+		actor := doc.ActorID(halo.Actor(feed, d.id, uint16(n)))
+		t.putRow(key(tableActor, t.s.id, d.id, actor), &actorRow{Seq: b.Seq, Last: b.Last})
+	}
+	d.row.Branches, d.row.Feed = nil, t.s.own.id
 }
 
 // layout returns the text of an object's file for what it shows now.
@@ -202,6 +229,10 @@ func (t *txn) edit(d *document, base doc.Heads, edits []doc.Edit, texts texts) (
 // record makes a change that the engine made for this device part of the
 // document, the entry and the tree.
 func (t *txn) record(d *document, res doc.Result, texts texts) error {
+	if t.branchFeed(d) != t.s.own.id {
+		t.retireBranches(d)
+	}
+	d.row.Feed = t.s.own.id
 	for len(d.row.Branches) <= res.Branch {
 		d.row.Branches = append(d.row.Branches, branchRow{})
 	}
@@ -453,6 +484,8 @@ func (t *txn) logRevisions(id doc.ObjectID, old, obj *objectRow, d *document, be
 		Heads: d.row.Heads, Change: change}
 	row.Fields, row.Summary = describe(before, after)
 	switch {
+	case t.summary != "":
+		row.Summary = t.summary
 	case before == nil && !obj.Deleted && back == nil:
 	case deletes || obj.Deleted && !was:
 		row.Summary = summaryDeleted

@@ -23,6 +23,9 @@ func (t *txn) openFeed() error {
 	}
 	before := s.row
 	s.own = ownFeed{id: e.Header.Feed}
+	if s.row.OwnFeed != (halo.FeedID{}) && s.row.FirstFeed == (halo.FeedID{}) {
+		s.row.FirstFeed = s.row.OwnFeed
+	}
 	s.row.OwnFeed = s.own.id
 	t.undo = append(t.undo, func() { s.row, s.own = before, ownFeed{} })
 	t.putRow(key(tableSpace, s.id), &s.row)
@@ -59,14 +62,20 @@ func (s *Space) author(t *txn) error {
 	if err != nil {
 		return err
 	}
-	e, err := halo.SealEntry(s.repo.keys.Device(), s.currentKey(), halo.Header{
-		Space: s.id, Feed: s.own.id, Seq: s.own.pos.Next, Prev: s.own.pos.Last,
-		Auth: s.graph.AuthHeads(s.repo.me.id), Time: uint64(t.now.UnixMilli()), Kind: halo.KindData,
-	}, plain)
+	e, err := t.seal(halo.KindData, plain)
 	if err != nil {
 		return err
 	}
 	return t.append(e)
+}
+
+// seal returns the next entry of the own feed.
+func (t *txn) seal(kind halo.Kind, plain []byte) (*halo.Entry, error) {
+	s := t.s
+	return halo.SealEntry(s.repo.keys.Device(), s.currentKey(), halo.Header{
+		Space: s.id, Feed: s.own.id, Seq: s.own.pos.Next, Prev: s.own.pos.Last,
+		Auth: s.graph.AuthHeads(s.repo.me.id), Time: uint64(t.now.UnixMilli()), Kind: kind,
+	}, plain)
 }
 
 // setFeed notes a feed's position once it is durable; s.mu is held.

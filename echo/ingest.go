@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 
@@ -93,6 +95,9 @@ func (t *txn) ingest(feed halo.FeedID, from uint64, entries []*halo.Entry) (uint
 	if feed == t.s.own.id {
 		return 0, fmt.Errorf("feed %s: %w", feed.Short(), ErrCopied)
 	}
+	if err := t.roomBeyond(feed, row.Next); err != nil {
+		return 0, err
+	}
 	author, err := authorOf(row, entries[0])
 	if err != nil {
 		return 0, err
@@ -110,6 +115,7 @@ func (t *txn) ingest(feed halo.FeedID, from uint64, entries []*halo.Entry) (uint
 			return 0, entryError(e, err)
 		}
 	}
+	t.put(key(tableArrived, t.s.id, feed, row.Next-1), binary.BigEndian.AppendUint64(nil, uint64(t.now.UnixMilli())))
 	t.after = append(t.after, func() { t.s.setFeed(feed, row) })
 	t.event(Event{What: Log})
 	return row.Next, t.retryWaiting()
@@ -163,14 +169,20 @@ func (t *txn) keep(e *halo.Entry, row *feedRow) error {
 // take applies an entry that is stored, or notes why it is not applied. It
 // fails only where the transaction as a whole cannot go on.
 func (t *txn) take(e *halo.Entry, author halo.Author, denied error) error {
-	verdict := verdict{entryVoid, denied}
-	if denied == nil {
-		var err error
-		if verdict, err = t.apply(e, author); err != nil {
-			return err
-		}
+	if denied != nil {
+		return t.note(e, void(denied))
 	}
-	return t.note(e, verdict)
+	v, err := t.beyond(e)
+	if err == nil && v.state == entryApplied {
+		v, err = t.apply(e, author)
+	}
+	if err != nil {
+		return err
+	}
+	if v.state == entryPending && t.s.graph.State().Limited() {
+		t.unsettled = true // it may build on something that was set aside
+	}
+	return t.note(e, v)
 }
 
 // verdict is what became of an entry.
@@ -192,14 +204,21 @@ func (t *txn) note(e *halo.Entry, v verdict) error {
 		t.after = append(t.after, func() { delete(t.s.waiting, ref) })
 		return nil
 	case entryPending:
+		delete(t.resolved, ref)
 		if t.pending == nil {
 			t.pending = make(map[entryRef]bool)
 		}
 		t.pending[ref] = true
 		t.after = append(t.after, func() { t.s.waiting[ref] = struct{}{} })
 	default:
+		delete(t.pending, ref)
+		t.resolve(ref)
 		t.after = append(t.after, func() { delete(t.s.waiting, ref) })
-		t.s.repo.log.Warn("entry not applied", "space", t.s.Name(), "feed", ref.feed.Short(), "seq", ref.seq, "reason", v.why)
+		level := slog.LevelWarn
+		if v.state == entryLate || v.state == entryHeld {
+			level = slog.LevelDebug // by design, and shown in the status
+		}
+		t.s.repo.log.Log(t.ctx, level, "entry not applied", "space", t.s.Name(), "feed", ref.feed.Short(), "seq", ref.seq, "reason", v.why)
 	}
 	t.putRow(k, &waitingRow{State: v.state, Reason: v.why.Error()})
 	return nil
@@ -228,6 +247,8 @@ func (t *txn) apply(e *halo.Entry, author halo.Author) (verdict, error) {
 			return void(err), nil
 		}
 		return t.applyData(e, author, data)
+	case halo.KindAdopt:
+		return t.noteAdopted(e, plain)
 	}
 	return verdict{}, nil // of a kind that changes no document in this version
 }
@@ -480,9 +501,14 @@ func (t *txn) retry(ref entryRef) (bool, error) {
 	if err != nil || v.state == entryPending {
 		return false, err
 	}
+	t.resolve(ref)
+	return true, t.note(e, v)
+}
+
+// resolve takes note that an entry waits no more.
+func (t *txn) resolve(ref entryRef) {
 	if t.resolved == nil {
 		t.resolved = make(map[entryRef]bool)
 	}
 	t.resolved[ref] = true
-	return true, t.note(e, v)
 }

@@ -40,6 +40,9 @@ const (
 	tableType       byte = 0x1e // space, type, 0, object id -> nothing
 	tableFormer     byte = 0x1d // parent ino, name -> the object that went by it last
 	tableConflict   byte = 0x1f // space, object id -> conflictRow: fields with several concurrent values
+	tableAdopt      byte = 0x2a // space, entry, feed, seq -> changeRow: who took an entry back that a cut left out
+	tableArrived    byte = 0x2c // space, feed, seq -> milliseconds: when entries up to it came from others
+	tableGone       byte = 0x2b // space, document id, change hash -> goneRow: changes that were left out
 	tableInvite     byte = 0x31 // invitation's id -> its record (package sync)
 	tableActor      byte = 0x1b // space, document id, actor -> actorRow: its last change
 )
@@ -57,6 +60,8 @@ func key(table byte, parts ...any) []byte {
 		case halo.SpaceID:
 			k = append(k, p[:]...)
 		case halo.FeedID:
+			k = append(k, p[:]...)
+		case halo.EntryID:
 			k = append(k, p[:]...)
 		case halo.DeviceID:
 			k = append(k, p[:]...)

@@ -140,6 +140,8 @@ func (s *Space) AddCredentials(ctx context.Context, raw [][]byte) (int, error) {
 		}
 		s.refresh()
 		t.event(Event{What: Members})
+		t.limits, t.unsettled = nil, true
+		t.rotateIfLeaked()
 		return t.retryWaiting()
 	})
 	return added, errors.Join(fault, err)
@@ -196,6 +198,7 @@ func (t *txn) issue(p halo.Payload) error {
 		return err
 	}
 	_, err = t.addCredential(c)
+	t.limits, t.unsettled = nil, true
 	t.after = append(t.after, t.s.refresh)
 	t.event(Event{What: Members})
 	return err

@@ -19,6 +19,8 @@ type spaceRow struct {
 	OwnFeed halo.FeedID `cbor:"3,keyasint"`
 	Joined  int64       `cbor:"4,keyasint"` // ms
 	Creds   uint64      `cbor:"5,keyasint"` // number of stored credentials
+
+	FirstFeed halo.FeedID `cbor:"6,keyasint,omitempty"` // the first own feed, where there is another now
 }
 
 // nodeRow is a node of the tree and all that a listing shows of it.
@@ -89,6 +91,7 @@ type docRow struct {
 	Branches []branchRow `cbor:"4,keyasint,omitempty"` // of this device, by number
 	Changes  uint64      `cbor:"5,keyasint"`           // changes applied
 	Tail     uint64      `cbor:"6,keyasint,omitempty"` // chunks after the snapshot
+	Feed     halo.FeedID `cbor:"7,keyasint,omitempty"` // whose actors Branches are; zero: the first own feed's
 }
 
 type branchRow struct {
@@ -143,6 +146,8 @@ const (
 	entryPending                       // waits for changes, credentials or a key
 	entryVoid                          // not allowed or malformed: void on every replica
 	entryQuarantined                   // the core did not survive it here
+	entryLate                          // beyond its feed's cut, and nothing that counts builds on it
+	entryHeld                          // of a revoked device's feed that nobody has sealed yet
 )
 
 type revisionRow struct {

@@ -187,6 +187,7 @@ func (t *txn) saveSettled(ino Ino, row *nodeRow, s Save) (Saved, error) {
 		if base = s.Base.Heads; len(base) == 0 {
 			base = doc.Heads{obj.First}
 		}
+		base = t.standingHeads(d.id, base)
 	}
 	stale := !base.Equal(d.row.Heads)
 	was, err := t.structureAt(d, row, base, stale)

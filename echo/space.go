@@ -180,7 +180,7 @@ func (s *Space) loadWaiting() error {
 		if bad = decodeRow(v, &row); bad != nil {
 			return false
 		}
-		if row.State != entryVoid { // what the engine did not survive may have been bad luck: tried once per start
+		if row.State == entryPending || row.State == entryQuarantined { // what the engine did not survive may have been bad luck: tried once per start
 			s.waiting[parseEntryRef(k[len(prefix):])] = struct{}{}
 		}
 		return true
@@ -214,6 +214,7 @@ func (s *Space) refresh() {
 			s.repo.log.Error("keep epoch key", "space", s.Name(), "error", err)
 		}
 	}
+	s.leaveCutFeed(state)
 	current, ok := state.CurrentEpoch()
 	devices := s.readDeviceNames(all)
 	s.keysMu.Lock()
@@ -226,6 +227,23 @@ func (s *Space) refresh() {
 	s.keysMu.Unlock()
 	me := halo.Author{Device: s.repo.me.device, Identity: s.repo.me.id}
 	s.writer.Store(ok && have && state.MayWrite(me, current.ID) == nil)
+}
+
+// leaveCutFeed gives up the own feed where it was cut: what is written next goes
+// into a new one. s.mu is held, or the space is not in use yet.
+func (s *Space) leaveCutFeed(state *halo.State) {
+	if s.own.pos.Next == 0 || !state.Limited() {
+		return
+	}
+	t := &txn{overlay: newOverlay(s.repo.store), s: s}
+	f, err := t.feedFacts(s.own.id)
+	if err != nil {
+		s.repo.log.Error("look at the own feed", "space", s.Name(), "error", err)
+		return
+	}
+	if state.Limit(f).Cut {
+		s.own = ownFeed{}
+	}
 }
 
 // EpochKeys returns the keys of the space's epochs that this device has, the

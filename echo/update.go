@@ -20,18 +20,21 @@ type txn struct {
 	ctx context.Context
 	now time.Time
 
-	changes  []halo.Change // what the entry of this transaction says
-	imports  []halo.Import
-	events   []Event
-	after    []func()             // run under the lock once the batch is durable
-	undo     []func()             // run under the lock, last first, where it is not
-	touched  []Ino                // directories whose times moved already
-	prepared map[Ino]*preparation // documents of new objects that are ready
-	moved    map[Ino]bool         // objects that are shown by another path than before
-	remote   bool
-	resolved map[entryRef]bool // waiting entries this transaction has dealt with
-	pending  map[entryRef]bool // entries that began to wait in this transaction
-	err      error             // the first failure of a step that returns none
+	changes   []halo.Change // what the entry of this transaction says
+	imports   []halo.Import
+	events    []Event
+	after     []func()             // run under the lock once the batch is durable
+	undo      []func()             // run under the lock, last first, where it is not
+	touched   []Ino                // directories whose times moved already
+	prepared  map[Ino]*preparation // documents of new objects that are ready
+	moved     map[Ino]bool         // objects that are shown by another path than before
+	remote    bool
+	resolved  map[entryRef]bool          // waiting entries this transaction has dealt with
+	pending   map[entryRef]bool          // entries that began to wait in this transaction
+	limits    map[halo.FeedID]halo.Limit // as far as they were asked for
+	unsettled bool                       // which entries count is to be decided again
+	summary   string                     // what the history says of changes, in place of what they are
+	err       error                      // the first failure of a step that returns none
 }
 
 func (t *txn) event(e Event) {
@@ -85,9 +88,33 @@ func (s *Space) updateLocked(ctx context.Context, remote bool, fn func(*txn) err
 	return t.events, nil
 }
 
+// settleAll decides which entries count until nothing new shows; what comes to
+// count is applied, which may let others count.
+func (t *txn) settleAll() error {
+	for range maxRounds {
+		if !t.unsettled {
+			return nil
+		}
+		if err := t.settleInclusion(); err != nil {
+			return fmt.Errorf("decide which entries count: %w", err)
+		}
+		if err := t.retryWaiting(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxRounds bounds how often a transaction decides again: once is enough but
+// where an entry that was taken back takes back others.
+const maxRounds = 8
+
 // run builds the batch and commits it.
 func (t *txn) run(fn func(*txn) error) error {
 	if err := fn(t); err != nil {
+		return err
+	}
+	if err := t.settleAll(); err != nil {
 		return err
 	}
 	if t.err != nil {

@@ -135,7 +135,7 @@ func (s *State) allowsRotate(issuer IdentityID, role Role, p *EpochRotate) error
 // identity has revoked since.
 func (s *State) lostDevice(identity IdentityID) bool {
 	for _, e := range s.LatestEpochs() {
-		for _, r := range e.Recipients {
+		for _, r := range s.holders(e) {
 			if d, ok := s.Device(identity, r); ok && !d.Active() {
 				return true
 			}

@@ -164,7 +164,7 @@ func TestInclusionProperties(t *testing.T) {
 			}
 		}
 	})
-	if late < 20 || endorsed < 5 {
+	if late < 10 || endorsed < 2 {
 		t.Errorf("%d late and %d endorsed entries: they prove nothing", late, endorsed)
 	}
 }

@@ -275,12 +275,23 @@ func (s *State) CurrentEpoch() (Epoch, bool) {
 		readers[d.ID] = true
 	}
 	for _, e := range s.LatestEpochs() {
-		leaked := slices.ContainsFunc(e.Recipients, func(d DeviceID) bool { return !readers[d] })
+		leaked := slices.ContainsFunc(s.holders(e), func(d DeviceID) bool { return !readers[d] })
 		if !leaked && (!found || e.Gen > best.Gen) {
 			best, found = e, true
 		}
 	}
 	return best, found
+}
+
+// holders returns the devices to which the key of an epoch was handed.
+func (s *State) holders(e Epoch) []DeviceID {
+	out := slices.Clone(e.Recipients)
+	for _, c := range s.grants {
+		if p := c.Payload.(*KeyGrant); p.Epoch == e.ID && !p.Swarm {
+			out = append(out, p.Key.Device)
+		}
+	}
+	return out
 }
 
 // Wraps returns the epoch keys and swarm secrets that are sealed to a device.
