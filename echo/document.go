@@ -367,7 +367,10 @@ func (t *txn) showObject(ino Ino, row *nodeRow, d *document, s shape, before, st
 	if s.Kind != 0 {
 		row.Kind = s.Kind
 	}
-	row.Type, row.Label = s.Type, s.shownLabel(row.ID)
+	row.Type, row.Label, row.Target = s.Type, s.shownLabel(row.ID), s.Target
+	if row.Kind == KindLink {
+		row.Size = int64(len(s.Target))
+	}
 	if changed || text != nil {
 		row.ModTime = max(t.now.UnixNano(), row.ModTime+1)
 		row.Changed = row.ModTime

@@ -100,13 +100,6 @@ func (r *Repo) CreateFile(ctx context.Context, parent Ino, name string, mode uin
 	})
 }
 
-// CreateLink makes a symbolic link of this machine.
-func (r *Repo) CreateLink(ctx context.Context, parent Ino, name, target string) (Node, error) {
-	return r.create(ctx, parent, name, func(t *txn, _ *nodeRow) (Ino, error) {
-		return t.makeLocal(parent, name, &nodeRow{Kind: KindLocalLink, Target: target, Size: int64(len(target))})
-	})
-}
-
 // Mkdir makes a KindFolder, or a KindLocalDir where the name or the parent is
 // local; under RootIno it creates a space.
 func (r *Repo) Mkdir(ctx context.Context, parent Ino, name string, mode uint32) (Node, error) {

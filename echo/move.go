@@ -97,6 +97,9 @@ func (t *txn) makeRoom(row *nodeRow, parent Ino, name string, replace bool) (Ino
 	if row.Kind.IsDir() {
 		return 0, ErrNotDir
 	}
+	if row.Kind == KindLink || old.Kind == KindLink {
+		return t.replaceLink(row, old, there)
+	}
 	if !old.Kind.IsLocal() {
 		return 0, ErrExists // that is a save: see Save.Consume
 	}
@@ -253,7 +256,7 @@ func (t *txn) revive(parent Ino, name string) (Ino, error) {
 	t.delete(mark)
 	old := keyIno(b, 0)
 	row, err := getNode(t, old)
-	if err != nil || !row.Hidden {
+	if err != nil || !row.Hidden || !row.Kind.IsFile() {
 		return 0, ErrNotFound
 	}
 	if !t.belongs(row.ID, parent, name) {

@@ -34,11 +34,12 @@ const (
 	KindLocal                     // a file of this machine only
 	KindLocalDir                  // a directory of this machine only
 	KindLocalLink                 // a symbolic link of this machine only
+	KindLink                      // a symbolic link that is an object
 )
 
 var kindNames = map[Kind]string{KindRoot: "root", KindSpace: "space", KindFolder: "folder",
 	KindObject: "object", KindText: "text", KindLocal: "local", KindLocalDir: "local",
-	KindLocalLink: "local"}
+	KindLocalLink: "local", KindLink: "link"}
 
 // String returns the word that `echofs stat` prints.
 func (k Kind) String() string { return kindNames[k] }
@@ -96,7 +97,7 @@ type Node struct {
 
 	Draft    bool         // Content is a save that was not valid
 	ReadOnly bool         // this device may not write here: its role is reader, or none
-	Target   string       // KindLocalLink
+	Target   string       // KindLink, KindLocalLink
 	Origin   doc.ObjectID // KindLocal: the object it was renamed away from, if any
 	Version  Version      // the current version; zero unless Stage is Settled
 	Base     string       // the rule that chose the base of the last save here; "" for none

@@ -159,6 +159,8 @@ func currentText(r reader, row *nodeRow) ([]byte, error) {
 			return nil, err
 		}
 		return []byte(viewOf(KindText, v).Str), nil
+	case row.Kind == KindLink:
+		return []byte(row.Target + "\n"), nil
 	}
 	return nil, ErrIsDir
 }

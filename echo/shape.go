@@ -43,6 +43,7 @@ type shape struct {
 	Parent  doc.ObjectID // zero: the space's root
 	Label   string       // "" where the object has no name of its own
 	Data    *doc.Value
+	Target  string // KindLink
 }
 
 func readShape(v *doc.Value) shape {
@@ -61,6 +62,8 @@ func readShape(v *doc.Value) shape {
 		s.Kind = 0
 	case s.Type == TypeFolder:
 		s.Kind = KindFolder
+	case s.Type == TypeLink && isLink(s.Data):
+		s.Kind, s.Target = KindLink, s.Data.Get(keyTarget).Text()
 	case s.Type == TypeText && isBody(s.Data):
 		s.Kind = KindText
 	default:
@@ -143,7 +146,7 @@ func (s shape) shownLabel(id doc.ObjectID) string {
 	switch {
 	case s.Label != "":
 		return s.Label
-	case s.Kind == KindFolder:
+	case s.Kind == KindFolder || s.Kind == KindLink:
 		return id.String()
 	case s.Kind == KindText:
 		return id.String() + ".md"

@@ -43,11 +43,13 @@ func fileType(k echo.Kind) uint32 {
 	switch {
 	case k.IsDir():
 		return syscall.S_IFDIR
-	case k == echo.KindLocalLink:
+	case isLink(k):
 		return syscall.S_IFLNK
 	}
 	return syscall.S_IFREG
 }
+
+func isLink(k echo.Kind) bool { return k == echo.KindLocalLink || k == echo.KindLink }
 
 // attr fills in the attributes of a node.
 func (o owner) attr(n echo.Node, out *fuse.Attr) {
@@ -56,7 +58,7 @@ func (o owner) attr(n echo.Node, out *fuse.Attr) {
 	switch {
 	case n.Kind.IsDir():
 		out.Size = blockSize // one link: subdirectories are not counted
-	case n.Kind == echo.KindLocalLink:
+	case isLink(n.Kind):
 		out.Size, out.Mode = uint64(len(n.Target)), syscall.S_IFLNK|0o777
 	}
 	out.Blocks = (out.Size + 511) / 512

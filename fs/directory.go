@@ -211,7 +211,8 @@ func (t *tree) Mkdir(_ <-chan struct{}, in *fuse.MkdirIn, name string, out *fuse
 	return fuse.OK
 }
 
-// Symlink implements fuse.RawFileSystem. Symbolic links are local.
+// Symlink implements fuse.RawFileSystem. A link is an object, or local where its
+// name is.
 func (t *tree) Symlink(_ <-chan struct{}, h *fuse.InHeader, target, name string, out *fuse.EntryOut) fuse.Status {
 	if err := t.mayMake(h, name); err != nil {
 		return errno(err)

@@ -25,6 +25,7 @@ var errnos = []struct {
 	{echo.ErrCrossSpace, syscall.EXDEV},
 	{echo.ErrInvalidName, syscall.EILSEQ},
 	{echo.ErrReserved, syscall.EPERM},
+	{echo.ErrBadTarget, syscall.EPERM},
 	{echo.ErrLoop, syscall.EINVAL}, // as rename(2) has it
 	{echo.ErrAmbiguous, syscall.EEXIST},
 	{echo.ErrNoConflict, syscall.ESTALE}, // settled while the file was open

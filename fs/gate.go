@@ -173,7 +173,11 @@ func (g gate) Mkdir(cancel <-chan struct{}, in *fuse.MkdirIn, name string, out *
 }
 
 func (g gate) Symlink(cancel <-chan struct{}, h *fuse.InHeader, target, name string, out *fuse.EntryOut) fuse.Status {
-	if st := g.admitChange(h); st != fuse.OK {
+	if p, ok := g.helper(h); ok {
+		_, st := p.comes(g.tree, place{echo.Ino(h.NodeId), name}, out)
+		return st
+	}
+	if st := g.admit(h); st != fuse.OK {
 		return st
 	}
 	return g.tree.Symlink(cancel, h, target, name, out)

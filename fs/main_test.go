@@ -243,7 +243,13 @@ type client struct {
 // program started from another terminal it has a session of its own.
 func (m *mounted) start(name string, args ...string) *client {
 	m.tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), clientTime)
+	return m.startFor(clientTime, name, args...)
+}
+
+// startFor is start for what takes its time.
+func (m *mounted) startFor(limit time.Duration, name string, args ...string) *client {
+	m.tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	c := &client{m: m, cmd: exec.CommandContext(ctx, os.Args[0], args...), cancel: cancel}
 	c.cmd.Env = append(m.env(), helperEnv+"="+name)
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

@@ -32,6 +32,7 @@ const (
 	pokeChange pokeOp = "change" // OPEN, MODIFY, CLOSE_WRITE
 	pokeCreate pokeOp = "create" // CREATE, OPEN, MODIFY, CLOSE_WRITE
 	pokeMkdir  pokeOp = "mkdir"
+	pokeLink   pokeOp = "symlink"
 	pokeUnlink pokeOp = "unlink"
 	pokeRmdir  pokeOp = "rmdir"
 	pokeRename pokeOp = "rename"
@@ -170,6 +171,8 @@ func (r pokeRequest) doIn(dir int) error {
 		return touch(dir, r.from.name, unix.O_CREAT|unix.O_EXCL)
 	case pokeMkdir:
 		return unix.Mkdirat(dir, r.from.name, 0o700)
+	case pokeLink:
+		return unix.Symlinkat("x", dir, r.from.name) // the target that the mount knows
 	case pokeUnlink:
 		return unix.Unlinkat(dir, r.from.name, 0)
 	case pokeRmdir:

@@ -27,8 +27,11 @@ import (
 //	                                            local file, the object waits for
 //	                                            a file of its name
 //	directory     -> directory                  a rename
+//	link          -> link                       the other link gets its target
+//	link          -> other, other -> link       a rename; what was there is gone
 //
-// Where a directory would have to change its kind, EXDEV makes mv copy it.
+// Where a directory or a symbolic link would have to change its kind, EXDEV makes
+// mv copy it.
 type renaming struct {
 	t        *tree
 	ctx      context.Context
@@ -116,6 +119,10 @@ func (r *renaming) run() error {
 		return r.moveDir()
 	case r.replaces() && r.dst.Kind.IsDir():
 		return syscall.EISDIR
+	case isLink(r.src.Kind):
+		return r.moveLink()
+	case r.replaces() && r.dst.Kind == echo.KindLink && !r.toLocal:
+		return r.replaceLink()
 	case r.src.Kind.IsFile() && r.toLocal:
 		return r.backUp()
 	case r.replaces() && r.dst.Kind.IsFile():
@@ -147,6 +154,37 @@ func (r *renaming) moveDir() error {
 		return syscall.EXDEV
 	}
 	return r.move()
+}
+
+// moveLink renames a symbolic link.
+func (r *renaming) moveLink() error {
+	switch {
+	case r.src.Kind.IsLocal() != r.toLocal:
+		return syscall.EXDEV
+	case !r.replaces() || r.src.Kind != echo.KindLink || r.dst.Kind != echo.KindLink:
+		return r.move()
+	}
+	r.expectRemoved()
+	if err := r.t.repo.Relink(r.ctx, r.src.Ino, r.dst.Ino); err != nil {
+		return err
+	}
+	r.t.heirs.add(r.src.Ino, r.dst.Ino)
+	r.t.changed(r.dst.Ino)
+	r.t.dirty.entry(r.to) // the kernel has moved the other inode there
+	return nil
+}
+
+// replaceLink renames a file to where a symbolic link is, which is removed.
+func (r *renaming) replaceLink() error {
+	if r.src.Kind.IsFile() {
+		return r.move()
+	}
+	r.t.expect(entryKey{r.to.parent, r.to.name, r.dst.Ino})
+	if err := r.t.repo.Remove(r.ctx, r.dst.Ino); err != nil {
+		return err
+	}
+	r.dst = echo.Node{}
+	return r.run()
 }
 
 // move renames a node that keeps its kind.

@@ -328,10 +328,11 @@ func (t *tree) Readlink(_ <-chan struct{}, h *fuse.InHeader) ([]byte, fuse.Statu
 	if err != nil {
 		return nil, errno(err)
 	}
-	if n.Kind != echo.KindLocalLink {
+	if !isLink(n.Kind) {
 		return nil, fuse.EINVAL
 	}
-	return []byte(n.Target), fuse.OK
+	target, err := t.repo.Target(n)
+	return []byte(target), errno(err)
 }
 
 // Forget implements fuse.RawFileSystem. Nodes of the repository take no memory.

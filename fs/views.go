@@ -150,7 +150,7 @@ func (c *control) each(dir echo.Ino, fn func(echo.Node) bool) error {
 			if n.Kind == echo.KindFolder {
 				queue = append(queue, n.Ino)
 			}
-			more = n.Kind == echo.KindFolder || fn(n)
+			more = n.Kind == echo.KindFolder || n.Kind == echo.KindLink || fn(n)
 			return more
 		})
 		if err != nil {

@@ -191,6 +191,8 @@ func (t *tree) pokeMoved(p *poker, tr *travel) error {
 		op = pokeCreate
 		if dir {
 			op = pokeMkdir
+		} else if isLink(tr.node.Kind) {
+			op = pokeLink
 		}
 	}
 	return t.pokeFor(p, work, op)
