@@ -12,6 +12,7 @@ import (
 	"echofs/echo/doc"
 	"echofs/echo/model"
 	"echofs/echo/names"
+	"echofs/halo"
 )
 
 // Conflict is a field to which several people gave different values without
@@ -52,6 +53,14 @@ type contested struct {
 	pointer string
 	path    doc.Path
 	values  []*doc.Value // the winner first; for name and parent what they say, not where
+	astray  []strayValue // and what else was given to the field, where nobody sees it
+	extra   doc.Path     // an element of which there is only one: the one that is too many
+}
+
+// strayValue is what a change made of a field of an element that had been moved.
+type strayValue struct {
+	value  *doc.Value
+	change doc.ChangeHash
 }
 
 // indexConflicts keeps the index of contested fields. Fields can become
@@ -59,7 +68,7 @@ type contested struct {
 // changes cost nothing here.
 func (t *txn) indexConflicts(d *document, id doc.ObjectID, structure *doc.Value) error {
 	k := key(tableConflict, t.s.id, id)
-	if !d.forked {
+	if !d.forked && !d.moved {
 		if _, err := t.Get(k); isNotFound(err) {
 			return nil
 		} else if err != nil {
@@ -73,7 +82,16 @@ func (t *txn) indexConflicts(d *document, id doc.ObjectID, structure *doc.Value)
 		}
 		d.conflictsAt = d.last
 	}
-	if n := len(contestedOf(id, structure, d.conflicts)); n > 0 {
+	found := contestedOf(id, structure, d.conflicts)
+	if d.row.Moved > 0 {
+		if _, err := t.Get(k); d.moved || err == nil {
+			var err error
+			if found, _, err = t.s.withStrays(t.ctx, t.source(d), id, structure, found); err != nil {
+				return fmt.Errorf("conflicts: %w", err)
+			}
+		}
+	}
+	if n := len(found); n > 0 {
 		t.putRow(k, &conflictRow{Count: n})
 	} else {
 		t.delete(k)
@@ -85,18 +103,84 @@ func (t *txn) indexConflicts(d *document, id doc.ObjectID, structure *doc.Value)
 // file, its name or its place.
 func contestedOf(id doc.ObjectID, structure *doc.Value, all []doc.Conflict) []contested {
 	kind := readShape(structure).Kind
-	prefix := at(id)
 	var out []contested
 	for _, c := range all {
-		if len(c.Path) <= len(prefix) || !slices.Equal(c.Path[:len(prefix)], prefix) {
-			continue
-		}
 		x := contested{path: c.Path, values: c.Values}
-		if x.place(kind, c.Path[len(prefix):]) && x.differ() {
+		if x.in(id, kind) && x.differ() {
 			out = append(out, x)
 		}
 	}
 	return out
+}
+
+// withStrays adds to the contested fields of an object what is astray in its
+// lists, and tells where the values of all of them come from.
+func (s *Space) withStrays(ctx context.Context, src doc.Source, id doc.ObjectID, structure *doc.Value, found []contested) ([]contested, *origins, error) {
+	changes, err := s.repo.engine.Changes(ctx, src)
+	if err != nil {
+		return nil, nil, err
+	}
+	all := newStrays()
+	for _, c := range changes {
+		if err := all.add(c); err != nil {
+			return nil, nil, fmt.Errorf("change %s: %w", c.Hash, err)
+		}
+	}
+	kind := readShape(structure).Kind
+	versions := map[doc.ChangeHash]*doc.Value{}
+	for _, a := range all.edits() {
+		c := contested{path: a.path}
+		if !c.in(id, kind) {
+			continue
+		}
+		if versions[a.change] == nil {
+			if versions[a.change], err = s.repo.engine.Read(ctx, src, doc.Heads{a.change}); err != nil {
+				return nil, nil, err
+			}
+		}
+		now, then := valueAt(structure, a.path[len(at(id)):]), a.findAt(versions[a.change])
+		if then == nil || now != nil && model.Same(now, then) {
+			continue
+		}
+		if now != nil {
+			c.values = []*doc.Value{now}
+		}
+		found = addStray(found, c, strayValue{then, a.change})
+	}
+	for _, d := range all.doubles() {
+		c := contested{path: d.path, extra: d.extra}
+		if c.in(id, kind) {
+			c.values = []*doc.Value{valueAt(structure, d.path[len(at(id)):])}
+			found = addStray(found, c, strayValue{valueAt(structure, d.extra[len(at(id)):]), d.change})
+		}
+	}
+	return found, all.origins, nil
+}
+
+// addStray adds a value to the contested field that it belongs to.
+func addStray(found []contested, c contested, v strayValue) []contested {
+	for i := range found {
+		if found[i].pointer == c.pointer {
+			found[i].astray = append(found[i].astray, v)
+			return found
+		}
+	}
+	c.astray = []strayValue{v}
+	return append(found, c)
+}
+
+// in finds out what the path means within an object, as place does.
+func (c *contested) in(id doc.ObjectID, kind Kind) bool {
+	prefix := at(id)
+	return len(c.path) > len(prefix) && slices.Equal(c.path[:len(prefix)], prefix) && c.place(kind, c.path[len(prefix):])
+}
+
+// valueAt follows a path from a value; nil where it does not lead on.
+func valueAt(v *doc.Value, path doc.Path) *doc.Value {
+	for _, s := range path {
+		v = stepInto(v, s)
+	}
+	return v
 }
 
 // place finds out what a path within an object's structure means to people, and
@@ -222,12 +306,8 @@ func (s *Space) conflictsOf(ctx context.Context, id doc.ObjectID) ([]Conflict, e
 	if err != nil {
 		return nil, err
 	}
-	found := contestedOf(id, structure, all)
-	if len(found) == 0 {
-		return nil, nil
-	}
-	by, err := s.originsOf(ctx, src)
-	if err != nil {
+	found, by, err := s.withStrays(ctx, src, id, structure, contestedOf(id, structure, all))
+	if err != nil || len(found) == 0 {
 		return nil, err
 	}
 	path, _ := s.repo.Path(obj.Ino)
@@ -249,34 +329,32 @@ func (s *Space) sourceOf(id doc.DocumentID) (doc.Source, error) {
 	return chunkSource(s.repo.store, s.id, d), nil
 }
 
-func (s *Space) originsOf(ctx context.Context, src doc.Source) (*origins, error) {
-	changes, err := s.repo.engine.Changes(ctx, src)
-	if err != nil {
-		return nil, err
-	}
-	o := newOrigins()
-	for _, c := range changes {
-		if err := o.add(c); err != nil {
-			return nil, fmt.Errorf("change %s: %w", c.Hash, err)
-		}
-	}
-	return o, nil
-}
-
 func (s *Space) conflictValues(id doc.DocumentID, c *contested, by *origins) []ConflictValue {
 	changes := by.at(c.path)
 	state := s.State()
-	out := make([]ConflictValue, len(c.values))
+	out := make([]ConflictValue, 0, len(c.values)+len(c.astray))
 	for i, v := range c.values {
-		out[i] = ConflictValue{Value: s.conflictJSON(c.pointer, v), Winner: i == 0}
-		if len(changes) != len(c.values) {
-			continue // not understood: better no author than a wrong one
+		var change doc.ChangeHash
+		if len(changes) == len(c.values) { // or not understood: better no author than a wrong one
+			change = changes[i]
 		}
-		out[i].Change = changes[i].String()
-		if o, err := changeOrigin(s.repo.store, s, id, changes[i]); err == nil {
-			out[i].Author, out[i].Device = s.nameOf(state, o.identity), s.deviceName(o.device)
-			out[i].Time = timeOf(o.time)
-		}
+		out = append(out, s.conflictValue(state, id, c.pointer, v, change))
+		out[i].Winner = i == 0
+	}
+	for _, v := range c.astray {
+		out = append(out, s.conflictValue(state, id, c.pointer, v.value, v.change))
+	}
+	return out
+}
+
+func (s *Space) conflictValue(state *halo.State, id doc.DocumentID, pointer string, v *doc.Value, change doc.ChangeHash) ConflictValue {
+	out := ConflictValue{Value: s.conflictJSON(pointer, v)}
+	if change.IsZero() {
+		return out
+	}
+	out.Change = change.String()
+	if o, err := changeOrigin(s.repo.store, s, id, change); err == nil {
+		out.Author, out.Device, out.Time = s.nameOf(state, o.identity), s.deviceName(o.device), timeOf(o.time)
 	}
 	return out
 }
@@ -331,16 +409,20 @@ func (r *Repo) SettleConflict(ctx context.Context, ino Ino, pointer string, valu
 		if err != nil {
 			return err
 		}
+		found, _, err := t.s.withStrays(ctx, t.source(d), row.ID, structure, contestedOf(row.ID, structure, all))
+		if err != nil {
+			return err
+		}
 		var edits []doc.Edit
-		for _, c := range contestedOf(row.ID, structure, all) {
+		for _, c := range found {
 			if c.pointer != pointer {
 				continue
 			}
-			e, err := t.settleEdit(row, &c, structure, value)
+			e, err := t.settleEdits(row, &c, structure, value)
 			if err != nil {
 				return err
 			}
-			edits = append(edits, e)
+			edits = append(edits, e...)
 		}
 		if len(edits) == 0 {
 			return ErrNoConflict
@@ -349,6 +431,31 @@ func (r *Repo) SettleConflict(ctx context.Context, ino Ino, pointer string, valu
 		return err
 	})
 	return wrapf(err, "settle %q", pointer)
+}
+
+// settleEdits returns the edits that put a value in the place of several.
+func (t *txn) settleEdits(row *nodeRow, c *contested, structure *doc.Value, value json.RawMessage) ([]doc.Edit, error) {
+	if c.extra != nil {
+		return t.settleTwice(row, c, structure, value)
+	}
+	e, err := t.settleEdit(row, c, structure, value)
+	if err != nil || len(c.astray) == 0 || len(c.values) == 0 {
+		return []doc.Edit{e}, err
+	}
+	// The core makes nothing of putting a value that is there already, and then
+	// nobody would know that it was chosen.
+	return []doc.Edit{{Op: doc.Delete, Path: c.path}, e}, nil
+}
+
+// settleTwice makes one element of one that two people moved.
+func (t *txn) settleTwice(row *nodeRow, c *contested, structure *doc.Value, value json.RawMessage) ([]doc.Edit, error) {
+	v, err := model.Parse(value, model.DefaultLimits)
+	if err != nil {
+		return nil, &InvalidError{Pointer: c.pointer, Reason: err.Error()}
+	}
+	base := c.values[0]
+	edits := model.Diff(base, t.s.resolveRefs(t, row.Parent, v, base), model.DiffOptions{Prefix: c.path})
+	return append(edits, doc.Edit{Op: doc.Delete, Path: c.extra}), nil
 }
 
 // settleEdit returns the edit that puts a value in the place of several.

@@ -25,6 +25,7 @@ type document struct {
 	added  int            // changes that this transaction added
 	last   doc.ChangeHash // the last of them
 	forked bool           // one of them was concurrent to others, and put something
+	moved  bool           // one of them was concurrent to others, and an element was moved about then
 	run    doc.Heads      // the heads with those of them; nil while there is none
 
 	conflicts   []doc.Conflict // as of the change conflictsAt
@@ -64,14 +65,15 @@ func chunkSource(r reader, space SpaceID, d *document) doc.Source {
 // addChange stores a change that became part of the document: the chunk, and
 // that it is there.
 func (t *txn) addChange(d *document, c doc.Change, info *guard.Info, by changeRow) {
-	by.MaxOp = info.MaxOp()
+	seen := uint64(0)
 	for _, dep := range info.Deps {
 		if m, ok := t.maxOp(d.id, dep); ok {
-			by.MaxOp = max(by.MaxOp, m)
+			seen = max(seen, m)
 		}
 	}
+	by.MaxOp = max(info.MaxOp(), seen)
 	t.put(key(tableChunk, t.s.id, d.id, d.row.Chunks), c.Bytes)
-	d.note(c.Hash, info)
+	d.note(c.Hash, info, seen)
 	d.row.Chunks++
 	d.row.Tail++
 	d.row.Changes++
@@ -79,15 +81,25 @@ func (t *txn) addChange(d *document, c doc.Change, info *guard.Info, by changeRo
 	t.putRow(key(tableChange, t.s.id, d.id, c.Hash), &by)
 }
 
-// note keeps what the change says of how it stands to the others.
-func (d *document) note(hash doc.ChangeHash, info *guard.Info) {
+// aboutThen is how many operations after a move a change is looked at that may
+// not have seen it. One that has seen fewer operations than there were at the
+// move has not; one that has seen many more and not the move comes with others
+// of its author that had seen fewer.
+const aboutThen = 256
+
+// note keeps what the change says of how it stands to the others; seen is the
+// last operation of what it depends on.
+func (d *document) note(hash doc.ChangeHash, info *guard.Info, seen uint64) {
 	if d.added == 0 {
 		d.run = d.row.Heads
 	}
 	d.added++
 	d.last = hash
-	if !d.run.Equal(doc.NewHeads(info.Deps...)) && info.Puts {
-		d.forked = true
+	forked := !d.run.Equal(doc.NewHeads(info.Deps...))
+	d.forked = d.forked || forked && info.Puts
+	d.moved = d.moved || forked && (info.Moves || d.row.Moved > 0 && seen < d.row.Moved+aboutThen)
+	if info.Moves {
+		d.row.Moved = max(d.row.Moved, info.MaxOp())
 	}
 	next := doc.Heads{hash}
 	for _, h := range d.run {

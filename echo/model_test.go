@@ -31,7 +31,18 @@ type record struct {
 		D string `json:"d"`
 	} `json:"c"`
 	L []string `json:"l"`
+	K []keyed  `json:"k"`
 }
+
+// keyed is an element of a list that has an identity. It can be moved.
+type keyed struct {
+	ID string `json:"id"`
+	V  string `json:"v"`
+}
+
+// elements are the keyed elements that a record has from the beginning; nobody
+// adds or removes any.
+var elements = []string{"p", "q", "r", "s"}
 
 // fields are the single values of a record, by JSON pointer.
 var fields = map[string]func(*record) *string{
@@ -99,7 +110,8 @@ func newEditing(tb testing.TB, rt *rapid.T) *editing {
 			if err != nil {
 				t.Fatal(err)
 			}
-			put(t, v, "notes/f.json", `{"a": "a0", "b": "b0", "c": {"d": "d0"}, "l": ["first", "last"]}`)
+			put(t, v, "notes/f.json", `{"a": "a0", "b": "b0", "c": {"d": "d0"}, "l": ["first", "last"],
+				"k": [{"id": "p", "v": "p0"}, {"id": "q", "v": "q0"}, {"id": "r", "v": "r0"}, {"id": "s", "v": "s0"}]}`)
 			put(t, v, "notes/t.md", "begin\nend\n")
 			e.spaces = append(e.spaces, s)
 			continue
@@ -165,7 +177,15 @@ func (e *editing) edit(who int, b *buffer) {
 	s := saving{seen: b.seen}
 	if b.path == textPath {
 		e.insertRune(b, number)
-	} else if field := rapid.SampledFrom([]string{"/a", "/b", "/c/d", "/l"}).Draw(e.rt, "field"); field == "/l" {
+	} else if field := rapid.SampledFrom([]string{"/a", "/b", "/c/d", "/l", "/k", "/k/v"}).Draw(e.rt, "field"); field == "/k" {
+		e.changeRecord(b, e.moveElement)
+	} else if field == "/k/v" {
+		s.value = fmt.Sprintf("v%d", number)
+		e.changeRecord(b, func(r *record) {
+			x := &r.K[rapid.IntRange(0, len(r.K)-1).Draw(e.rt, "element")]
+			s.field, x.V = "/k/"+x.ID, s.value
+		})
+	} else if field == "/l" {
 		e.changeRecord(b, func(r *record) {
 			item := fmt.Sprintf("item%d", number)
 			e.items = append(e.items, item)
@@ -184,6 +204,18 @@ func (e *editing) edit(who int, b *buffer) {
 	b.seen = maps.Clone(b.seen)
 	b.seen[number] = true
 	e.known[who][number] = true
+}
+
+// moveElement moves one of the keyed elements.
+func (e *editing) moveElement(r *record) {
+	from := rapid.IntRange(0, len(r.K)-1).Draw(e.rt, "from")
+	x := r.K[from]
+	rest := slices.Delete(slices.Clone(r.K), from, from+1)
+	to := rapid.IntRange(0, len(rest)-1).Draw(e.rt, "to")
+	if to >= from {
+		to++
+	}
+	r.K = slices.Insert(rest, to, x)
 }
 
 // insertRune puts a character that comes nowhere else between two others.
@@ -280,6 +312,7 @@ func (e *editing) check() {
 		e.rt.Fatal(err)
 	}
 	e.checkFields(&r)
+	e.checkElements(&r)
 	want := append([]string{"first", "last"}, e.items...)
 	slices.Sort(want)
 	if got := slices.Sorted(slices.Values(r.L)); !slices.Equal(got, want) {
@@ -337,6 +370,36 @@ func (e *editing) standing(field string) (out []string) {
 	return out
 }
 
+// checkElements checks that each keyed element is there, and that each value
+// that nobody overwrote who had seen it is in it or known as a conflict: an
+// element that was moved shows the value that whoever moved it had seen.
+func (e *editing) checkElements(r *record) {
+	shown := map[string][]string{}
+	for _, x := range r.K {
+		shown[x.ID] = append(shown[x.ID], x.V)
+	}
+	if ids := slices.Sorted(maps.Keys(shown)); !slices.Equal(ids, elements) {
+		e.rt.Errorf("the elements are %q, want %q", ids, elements)
+	}
+	for i, s := range e.spaces {
+		known := map[string][]string{}
+		for pointer, values := range conflictValues(e.rt, s) {
+			var n int
+			if _, err := fmt.Sscanf(pointer, "/k/%d/v", &n); err == nil {
+				known[r.K[n].ID] = append(known[r.K[n].ID], values...)
+			}
+		}
+		for _, id := range elements {
+			for _, v := range e.standing("/k/" + id) {
+				if !slices.Contains(shown[id], v) && !slices.Contains(known[id], v) {
+					e.rt.Errorf("vault %d has lost %s of element %s: it shows %q, and knows of %q", i, v, id, shown[id], known[id])
+				}
+			}
+		}
+	}
+}
+
+// conflictValues returns the strings of each conflict.
 func conflictValues(rt *rapid.T, s *echo.Space) map[string][]string {
 	found, err := s.Conflicts(context.Background())
 	if err != nil {
@@ -346,10 +409,9 @@ func conflictValues(rt *rapid.T, s *echo.Space) map[string][]string {
 	for _, c := range found {
 		for _, v := range c.Values {
 			var text string
-			if err := json.Unmarshal(v.Value, &text); err != nil {
-				rt.Fatal(err)
+			if err := json.Unmarshal(v.Value, &text); err == nil { // else it is an element
+				out[c.Pointer] = append(out[c.Pointer], text)
 			}
-			out[c.Pointer] = append(out[c.Pointer], text)
 		}
 		slices.Sort(out[c.Pointer])
 	}

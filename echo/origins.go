@@ -32,24 +32,21 @@ func newOrigins() *origins {
 	return &origins{objects: map[guard.OpID]*crdtObject{{}: {keys: map[string][]liveOp{}}}}
 }
 
-// add takes a document's next change, in causal order.
-func (o *origins) add(c doc.Change) error {
-	_, err := guard.Writes(c.Bytes, func(w *guard.Write) {
-		at := o.objects[w.Object]
-		if at == nil {
-			return // a text, whose characters are not contested
-		}
-		switch w.Kind {
-		case guard.WriteMap:
-			o.objects[w.ID] = &crdtObject{keys: map[string][]liveOp{}}
-		case guard.WriteList:
-			o.objects[w.ID] = &crdtObject{elems: map[guard.OpID][]liveOp{}, after: map[guard.OpID][]guard.OpID{}}
-		case guard.WriteIncrement, guard.WriteMark:
-			return // the value stays
-		}
-		at.write(w, c.Hash)
-	})
-	return err
+// write takes the next operation of a document, in causal order of the changes.
+func (o *origins) write(w *guard.Write, change doc.ChangeHash) {
+	at := o.objects[w.Object]
+	if at == nil {
+		return // a text, whose characters are not contested
+	}
+	switch w.Kind {
+	case guard.WriteMap:
+		o.objects[w.ID] = &crdtObject{keys: map[string][]liveOp{}}
+	case guard.WriteList:
+		o.objects[w.ID] = &crdtObject{elems: map[guard.OpID][]liveOp{}, after: map[guard.OpID][]guard.OpID{}}
+	case guard.WriteIncrement, guard.WriteMark:
+		return // the value stays
+	}
+	at.write(w, change)
 }
 
 func (c *crdtObject) write(w *guard.Write, change doc.ChangeHash) {
@@ -105,19 +102,38 @@ func (c *crdtObject) ops(step doc.Step) []liveOp {
 		return slices.Clone(c.keys[step.Key])
 	}
 	left := step.Index
+	var found []liveOp
+	c.eachElement(func(id guard.OpID) bool {
+		if left--; left < 0 {
+			found = slices.Clone(c.elems[id])
+		}
+		return found == nil
+	})
+	return found
+}
+
+// eachElement calls yield for the elements that a list has, in its order, until
+// that returns false.
+func (c *crdtObject) eachElement(yield func(guard.OpID) bool) {
 	stack := c.elements(guard.OpID{})
 	for len(stack) > 0 {
 		id := stack[len(stack)-1]
 		stack = append(stack[:len(stack)-1], c.elements(id)...)
-		if len(c.elems[id]) == 0 {
-			continue
+		if len(c.elems[id]) > 0 && !yield(id) {
+			return
 		}
-		if left == 0 {
-			return slices.Clone(c.elems[id])
-		}
-		left--
 	}
-	return nil
+}
+
+// winner returns the operation whose value is shown of those that stand at a
+// place.
+func winner(ops []liveOp) (best guard.OpID) {
+	for _, op := range ops {
+		if op.id.After(best) {
+			best = op.id
+		}
+	}
+	return best
 }
 
 // elements returns what was inserted after an element, the first of the list

@@ -92,6 +92,7 @@ type docRow struct {
 	Changes  uint64      `cbor:"5,keyasint"`           // changes applied
 	Tail     uint64      `cbor:"6,keyasint,omitempty"` // chunks after the snapshot
 	Feed     halo.FeedID `cbor:"7,keyasint,omitempty"` // whose actors Branches are; zero: the first own feed's
+	Moved    uint64      `cbor:"8,keyasint,omitempty"` // the last operation up to which an element of a list may have been moved
 }
 
 type branchRow struct {

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"slices"
 	"strconv"
 
 	"echofs/echo/doc"
@@ -24,6 +25,10 @@ type step struct {
 // identityKeys are the fields that tell the elements of a list apart, the
 // first that fits being used.
 var identityKeys = []string{"@id", "id", "key", "name"}
+
+// IdentityKeys returns the fields that can tell the elements of a list apart,
+// the strongest first.
+func IdentityKeys() []string { return slices.Clone(identityKeys) }
 
 // maxCells bounds the table in which the changed elements of one place of a
 // list are compared each with each.

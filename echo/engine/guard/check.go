@@ -32,6 +32,12 @@ type Info struct {
 	// element: what two people can do differently at one place.
 	Puts bool
 
+	// Moves is set where the change removes an element and inserts a map: it may
+	// have moved that within a list.
+	Moves bool
+
+	removes, inserts bool // an element; a map into a list
+
 	created map[objectID]kind // objects that the change makes
 	used    map[objectID]kind // objects of earlier changes in which it works
 }

@@ -344,6 +344,9 @@ func (s *opState) action(o *op, byKey bool, typ uint64) error {
 	if !o.insert && o.action.u != actDelete && o.action.u != actIncrement && o.action.u != actMark {
 		s.info.Puts = true
 	}
+	s.info.removes = s.info.removes || !byKey && o.action.u == actDelete
+	s.info.inserts = s.info.inserts || o.insert && (o.action.u == actMakeMap || o.action.u == actMakeTable)
+	s.info.Moves = s.info.removes && s.info.inserts
 	if byKey && o.action.u != actDelete && o.action.u != actIncrement {
 		s.noteKey(o.keyText.s)
 	}

@@ -33,6 +33,9 @@ var writeKinds = map[uint64]WriteKind{actMakeMap: WriteMap, actMakeTable: WriteM
 	actMakeList: WriteList, actMakeText: WriteText, actDelete: WriteDelete,
 	actIncrement: WriteIncrement, actMark: WriteMark}
 
+// maxValue is how long a value may be that a Write tells.
+const maxValue = 256
+
 // Write is one operation of a change.
 type Write struct {
 	ID     OpID
@@ -43,7 +46,29 @@ type Write struct {
 	Elem   OpID // an element is named by the operation that inserted it
 	Kind   WriteKind
 	True   bool   // it puts the boolean true
+	Value  string // of a put of a string or an integer of up to maxValue bytes: its type and its bytes
 	Prev   []OpID // the operations it replaces; not kept for the next Write
+}
+
+// TextValue returns how a Write tells a string, "" where it does not.
+func TextValue(s string) string {
+	if len(s) > maxValue {
+		return ""
+	}
+	return string(rune(valText)) + s
+}
+
+// IntValue returns how a Write tells an integer.
+func IntValue(n int64) string {
+	b := []byte{valInt}
+	for { // signed LEB128
+		low := byte(n & 0x7f)
+		n >>= 7
+		if n == 0 && low&0x40 == 0 || n == -1 && low&0x40 != 0 {
+			return string(append(b, low))
+		}
+		b = append(b, low|0x80)
+	}
 }
 
 // Writes calls yield for the operations of a change that Check has let pass,
@@ -113,7 +138,10 @@ func (w *writes) read(o *op) (err error) {
 		x.Key = string(o.keyText.s)
 	}
 	x.True = x.Kind == WritePut && o.valueMeta.u&15 == valTrue
-	w.rows.values.take(o.valueMeta.u >> 4)
+	value := w.rows.values.take(o.valueMeta.u >> 4)
+	if typ := o.valueMeta.u & 15; x.Kind == WritePut && (typ == valText || typ == valInt) && len(value) <= maxValue {
+		x.Value = string(append([]byte{byte(typ)}, value...))
+	}
 	for range min(o.predNum.u, uint64(MaxOps-w.preds)) {
 		prev, err := w.id(w.rows.predActor.next(), w.rows.predCtr.next())
 		if err != nil {
