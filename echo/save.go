@@ -21,6 +21,9 @@ type Save struct {
 	// commit (a rename over the object); 0 for none. Consumed local files
 	// vanish, consumed objects are deleted.
 	Consume Ino
+	// Quiet says that the caller tells of the file's new content and times
+	// itself, after Save; see Event.Quiet.
+	Quiet bool
 }
 
 // Saved is the outcome of a save.
@@ -41,6 +44,9 @@ func (r *Repo) Save(ctx context.Context, s Save) (Saved, error) {
 		var err error
 		if out, err = t.save(s.Ino, row, s); err != nil {
 			return err
+		}
+		if s.Quiet {
+			t.hush(0, s.Ino)
 		}
 		if s.Consume == 0 {
 			return nil

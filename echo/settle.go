@@ -250,7 +250,7 @@ func (t *txn) promote(ino Ino) error {
 	}
 	structure := settledStructure(row, obj, stored)
 	t.delete(key(tableValue, t.s.id, row.ID)) // the document says it from now on
-	modified := row.ModTime
+	events := len(t.events)
 	text, err := currentTextOf(t, row)
 	if err != nil {
 		return err
@@ -258,7 +258,8 @@ func (t *txn) promote(ino Ino) error {
 	if err := t.newDocument(row.ID, structure, text, t.prepared[ino]); err != nil {
 		return err
 	}
-	return t.keepTime(ino, modified)
+	t.hush(events, ino)
+	return t.keepTimes(ino, row)
 }
 
 // settledStructure is what the document of a new object begins with: what was
@@ -282,14 +283,14 @@ func currentTextOf(t *txn, row *nodeRow) (layout, error) {
 	return func(*doc.Value) []byte { return text }, err
 }
 
-// keepTime undoes that settling moved the modification time: the file did not
-// change, and editors compare times.
-func (t *txn) keepTime(ino Ino, modified int64) error {
+// keepTimes undoes that settling moved a file's times: it did not change, and
+// editors and version control compare times.
+func (t *txn) keepTimes(ino Ino, before *nodeRow) error {
 	row, err := getNode(t, ino)
 	if err != nil {
 		return err
 	}
-	row.ModTime = modified
+	row.ModTime, row.Changed = before.ModTime, before.Changed
 	t.putNode(ino, row)
 	return nil
 }

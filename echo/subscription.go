@@ -31,6 +31,10 @@ type Event struct {
 	Kind   Kind
 	Space  SpaceID
 	Remote bool // the change came from another device
+
+	// Quiet says that who serves the file need not tell of it: it shows what it
+	// showed before, or who changed it asked to tell of that himself.
+	Quiet bool
 }
 
 // eventKey is what makes two events one: the later takes the place of the
@@ -130,6 +134,7 @@ func (s *Subscription) put(e Event) {
 		old.seq = s.seq
 		s.order = append(s.order, ordered{k, s.seq})
 	}
+	e.Quiet = e.Quiet && (!ok || old.Quiet) // one that is not quiet is told
 	s.dirty[k] = numbered{e, old.seq}
 }
 

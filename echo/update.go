@@ -43,6 +43,15 @@ func (t *txn) event(e Event) {
 	t.events = append(t.events, e)
 }
 
+// hush makes the events of a node's content quiet that came after the first n.
+func (t *txn) hush(n int, ino Ino) {
+	for i := n; i < len(t.events); i++ {
+		if e := &t.events[i]; e.What == Data && e.Ino == ino {
+			e.Quiet = true
+		}
+	}
+}
+
 // fail records an error of a step in the middle; the transaction will not be
 // committed.
 func (t *txn) fail(err error) {

@@ -80,10 +80,7 @@ type bases struct {
 func newBases(p procfs) *bases {
 	return &bases{
 		alive: p.alive, ancestors: p.ancestors,
-		start: func(pid int) uint64 {
-			proc, _ := p.stat(pid)
-			return proc.id.start
-		},
+		start:     newLeaders(p).start,
 		processes: newLRU[processID, *views](maxProcesses + 1), // swept before it drops
 		sessions:  newLRU[int, sessionViews](maxSessions),
 		served:    newLRU[doc.ObjectID, looked](maxObjectsServed),

@@ -10,8 +10,8 @@ import (
 )
 
 // commit saves unsaved bytes. It returns nil where there are none, and an
-// *echo.InvalidError for content that cannot be saved, which stays unsaved.
-// h.commitMu is held.
+// *echo.InvalidError for content that cannot be saved, which stays unsaved. The
+// caller tells the kernel. h.commitMu is held.
 func (h *writeHandle) commit(ctx context.Context) error {
 	data, at, wrote, dirty := h.unsavedBytes()
 	if !dirty {
@@ -36,7 +36,7 @@ func (h *writeHandle) commit(ctx context.Context) error {
 		return h.moveToLocal(ctx, n)
 	}
 	base, rule := h.baseFor(n)
-	out, err := h.t.repo.Save(ctx, echo.Save{Ino: ino, Data: data, Base: base, Rule: rule})
+	out, err := h.t.repo.Save(ctx, echo.Save{Ino: ino, Data: data, Base: base, Rule: rule, Quiet: true})
 	if isNotText(err) && n.Stage == echo.Fresh && n.Kind == echo.KindText {
 		return h.makeLocal(ctx, n)
 	}

@@ -2,3 +2,6 @@ package fs
 
 // AllowsOther is for the tests of this package.
 var AllowsOther = allowsOther
+
+// Told returns how often the kernel was told of a change of a node.
+func (fsys *FileSystem) Told() int64 { return fsys.tree.told.Load() }

@@ -156,6 +156,9 @@ func (t *tree) tellData(e echo.Event) {
 	if f := t.openFile(e.Ino); f != nil {
 		f.forget()
 	}
+	if e.Quiet {
+		return
+	}
 	if e.Kind.IsFile() {
 		t.notifyNode(e.Ino)
 		return
@@ -182,12 +185,14 @@ func (t *tree) tellRemoved(e echo.Event) {
 
 func (t *tree) notifyNode(ino echo.Ino) {
 	if s := t.server.Load(); s != nil {
+		t.told.Add(1)
 		t.heard(s.InodeNotify(uint64(ino), 0, 0))
 	}
 }
 
 func (t *tree) notifyAttr(ino echo.Ino) {
 	if s := t.server.Load(); s != nil {
+		t.told.Add(1)
 		t.heard(s.InodeNotify(uint64(ino), -1, 0))
 	}
 }

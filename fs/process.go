@@ -84,6 +84,40 @@ func (s *authors) author(tid uint32) author {
 	return author{proc}
 }
 
+// leaders finds out when the leaders of sessions started, and believes it as
+// long as authors does.
+type leaders struct {
+	procfs
+
+	mu    sync.Mutex // guards the below
+	known *lru[int, leaderSeen]
+}
+
+type leaderSeen struct {
+	start uint64
+	when  time.Time
+}
+
+func newLeaders(p procfs) *leaders {
+	return &leaders{procfs: p, known: newLRU[int, leaderSeen](maxSessions)}
+}
+
+// start returns when a process started, 0 where that is not known.
+func (l *leaders) start(pid int) uint64 {
+	now := time.Now()
+	l.mu.Lock()
+	seen, ok := l.known.get(pid)
+	l.mu.Unlock()
+	if ok && now.Sub(seen.when) < sightingTime {
+		return seen.start
+	}
+	proc, _ := l.stat(pid)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.known.put(pid, leaderSeen{proc.id.start, now})
+	return proc.id.start
+}
+
 // process returns the process that a thread belongs to.
 func (p procfs) process(tid uint32) (process, bool) {
 	if tid == 0 {

@@ -33,6 +33,7 @@ type tree struct {
 	ctx     context.Context // ends when the file system is closed
 
 	server atomic.Pointer[fuse.Server] // set by Init
+	told   atomic.Int64                // notifications about nodes so far
 	mount  atomic.Int64                // the id of the mount in /proc/self/mountinfo, 0 while unknown
 
 	poker      atomic.Pointer[poker]      // nil: those who watch hear nothing of others' changes

@@ -18,8 +18,9 @@ type writeHandle struct {
 	flags uint32
 	who   *writerOf
 
-	commitMu sync.Mutex // held through a commit; guards failed
+	commitMu sync.Mutex // held through a commit; guards the next two
 	failed   error      // the reason of a draft that close has yet to tell of
+	untold   bool       // close has yet to tell the kernel of a save
 
 	mu      sync.Mutex // guards the below
 	buf     []byte
@@ -195,6 +196,7 @@ func (h *writeHandle) flush(ctx context.Context, tid uint32) error {
 		return l.flush(ctx, tid)
 	}
 	h.commitMu.Lock()
+	tell := h.untold || h.unsaved()
 	err := h.commit(ctx)
 	if err == nil {
 		err = h.failed
@@ -207,8 +209,11 @@ func (h *writeHandle) flush(ctx context.Context, tid uint32) error {
 		err = h.reject(ctx, err)
 		h.failed = nil
 	}
+	h.untold = false
 	h.commitMu.Unlock()
-	h.t.tellKernel(h.f)
+	if tell { // a shell closes several descriptors of a file
+		h.t.tellKernel(h.f)
+	}
 	return err
 }
 
@@ -218,6 +223,7 @@ func (h *writeHandle) fsync(ctx context.Context) error {
 		return l.fsync(ctx)
 	}
 	h.commitMu.Lock()
+	h.untold = h.untold || h.unsaved()
 	err := h.commit(ctx)
 	switch {
 	case errors.Is(err, errEmptied):
@@ -227,11 +233,19 @@ func (h *writeHandle) fsync(ctx context.Context) error {
 		h.failed = err
 	}
 	h.commitMu.Unlock()
-	h.t.changed(h.f.ino)
+	h.changed()
 	if err != nil {
 		return err
 	}
 	return h.t.repo.Flush()
+}
+
+// changed tells the kernel soon that the file was saved.
+func (h *writeHandle) changed() {
+	h.t.changed(h.f.ino)
+	if ino, _ := h.f.saveTo(); ino != h.f.ino {
+		h.t.changed(ino)
+	}
 }
 
 // release saves what came after the last close, from pages of a mapping, and
@@ -241,16 +255,17 @@ func (h *writeHandle) release(ctx context.Context) {
 		if err := l.flush(ctx, 0); err != nil {
 			h.t.log.Error("close local file", "inode", h.f.ino, "error", err)
 		}
-	} else {
+		h.t.changed(h.f.ino)
+	} else if h.unsaved() { // else close has saved it and told the kernel
 		h.commitMu.Lock()
 		if err := h.commit(ctx); err != nil {
 			_ = h.reject(ctx, err) // logs what it cannot keep
 		}
 		h.commitMu.Unlock()
+		h.changed()
 	}
 	h.f.mu.Lock()
 	delete(h.f.writers, h)
 	h.f.mu.Unlock()
-	h.t.changed(h.f.ino)
 	h.f.drop()
 }
