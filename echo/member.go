@@ -20,6 +20,8 @@ type identity struct {
 	device halo.DeviceID
 	graph  *halo.Graph
 	did    string
+
+	name, deviceName string // guarded by Repo.meMu
 }
 
 func (r *Repo) loadIdentity() error {
@@ -43,7 +45,7 @@ func (r *Repo) loadIdentity() error {
 		return err
 	}
 	r.me = identity{id: halo.IdentityID(first.ID), device: r.keys.Device().ID(),
-		graph: halo.NewIdentityGraph(halo.IdentityID(first.ID))}
+		graph: halo.NewIdentityGraph(halo.IdentityID(first.ID)), name: r.opts.IdentityName, deviceName: r.opts.DeviceName}
 	var b Batch
 	for i, c := range raw {
 		parsed, err := halo.ParseCredential(c)
@@ -95,7 +97,8 @@ type IdentityInfo struct {
 
 // Identity tells who this vault acts for.
 func (r *Repo) Identity() IdentityInfo {
-	return IdentityInfo{DID: r.me.did, Name: r.opts.IdentityName, DeviceID: r.me.device.String(), DeviceName: r.opts.DeviceName}
+	name, device := r.names()
+	return IdentityInfo{DID: r.me.did, Name: name, DeviceID: r.me.device.String(), DeviceName: device}
 }
 
 // CredentialHeads returns the space's credentials that are no parent of
@@ -116,7 +119,7 @@ func (s *Space) Credentials() ([][]byte, error) {
 // many were new. It fails with ErrPeerFault at the first that is malformed,
 // badly signed or of another space; those before it are kept.
 func (s *Space) AddCredentials(ctx context.Context, raw [][]byte) (int, error) {
-	added := 0
+	added, mine := 0, false
 	var fault error
 	err := s.update(ctx, func(t *txn) error {
 		t.remote = true
@@ -126,6 +129,7 @@ func (s *Space) AddCredentials(ctx context.Context, raw [][]byte) (int, error) {
 				var n int
 				n, err = t.addCredential(c)
 				added += n
+				mine = mine || n > 0 && halo.IdentityID(c.DAG) == s.repo.me.id
 			}
 			if errors.Is(err, halo.ErrFull) {
 				return err
@@ -144,6 +148,9 @@ func (s *Space) AddCredentials(ctx context.Context, raw [][]byte) (int, error) {
 		t.rotateIfLeaked()
 		return t.retryWaiting()
 	})
+	if err == nil && mine {
+		s.repo.spreadIdentity(ctx, s)
+	}
 	return added, errors.Join(fault, err)
 }
 
@@ -209,7 +216,14 @@ func (t *txn) grantKeys(id halo.IdentityID, device halo.DeviceID) error {
 	if !ok {
 		return fmt.Errorf("device %s: %w", device.Short(), halo.ErrUnknown)
 	}
+	granted := map[halo.EpochID]bool{}
+	for _, w := range t.s.State().Wraps(device) {
+		granted[w.Epoch] = granted[w.Epoch] || !w.Swarm
+	}
 	for _, k := range t.s.EpochKeys() {
+		if granted[k.ID(t.s.id)] {
+			continue
+		}
 		c, err := t.s.graph.GrantKey(t.s.repo.issuer(), k, d, t.now)
 		if err != nil {
 			return err
@@ -235,24 +249,15 @@ func (r *Repo) Join(ctx context.Context, a Admission) (*Space, error) {
 		_, err := s.AddCredentials(ctx, a.Credentials)
 		return s, err
 	}
-	graph := halo.NewGraph(a.Space)
-	for _, b := range a.Credentials {
-		c, err := halo.ParseCredential(b)
-		if err == nil {
-			_, err = graph.Add(c)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("join space: %w: %w", ErrPeerFault, err)
-		}
-	}
-	state := graph.State()
-	if _, ok := state.Member(r.me.id, r.me.device); !ok {
-		return nil, fmt.Errorf("join space: the credentials do not make this device a member: %w", ErrPeerFault)
+	graph, err := r.loadAdmission(a.Space, a.Credentials)
+	if err != nil {
+		return nil, fmt.Errorf("join space: %w", err)
 	}
 	s, err := r.addSpace(ctx, graph, a.Name)
 	if err != nil {
 		return nil, fmt.Errorf("join space: %w", err)
 	}
+	r.spreadIdentity(ctx, s)
 	return s, s.publishProfile(ctx)
 }
 
@@ -266,15 +271,16 @@ const (
 // it has one.
 func (s *Space) publishProfile(ctx context.Context) error {
 	k := s.currentKey()
-	if s.repo.opts.IdentityName == "" || k.IsZero() {
+	name, device := s.repo.names()
+	if name == "" || k.IsZero() {
 		return nil
 	}
 	var p halo.Profile
 	var err error
-	if p.Name, err = k.SealLabel(s.id, labelName, s.repo.opts.IdentityName); err != nil {
+	if p.Name, err = k.SealLabel(s.id, labelName, name); err != nil {
 		return fmt.Errorf("publish profile: %w", err)
 	}
-	if p.Device, err = k.SealLabel(s.id, labelDevice, s.repo.opts.DeviceName); err != nil {
+	if p.Device, err = k.SealLabel(s.id, labelDevice, device); err != nil {
 		return fmt.Errorf("publish profile: %w", err)
 	}
 	err = s.update(ctx, func(t *txn) error { return t.issue(&p) })
@@ -295,8 +301,8 @@ func (s *Space) nameOf(state *halo.State, id halo.IdentityID) string {
 			}
 		}
 	}
-	if id == s.repo.me.id && s.repo.opts.IdentityName != "" {
-		return s.repo.opts.IdentityName
+	if name, _ := s.repo.names(); id == s.repo.me.id && name != "" {
+		return name
 	}
 	return id.Short()
 }
@@ -337,8 +343,8 @@ func (s *Space) MemberList() []Member {
 
 // deviceName returns the name a device shows in the space, or a short id.
 func (s *Space) deviceName(id halo.DeviceID) string {
-	if id == s.repo.me.device && s.repo.opts.DeviceName != "" {
-		return s.repo.opts.DeviceName
+	if _, name := s.repo.names(); id == s.repo.me.device && name != "" {
+		return name
 	}
 	s.keysMu.RLock()
 	defer s.keysMu.RUnlock()

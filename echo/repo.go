@@ -73,8 +73,11 @@ type Repo struct {
 
 	sleepsUntil atomic.Int64 // ms: when the settler wakes by itself
 
-	mu     sync.RWMutex // guards spaces
+	mu     sync.RWMutex // guards the below
 	spaces map[SpaceID]*Space
+	own    *Space // of the identity's devices; nil while there is one only
+
+	meMu sync.Mutex // held while credentials of the own identity are added; guards the names in me
 
 	inoMu          sync.Mutex // guards the below
 	next, reserved Ino        // next is given out next; below reserved is durable
@@ -137,6 +140,10 @@ func (r *Repo) load(ctx context.Context) error {
 		s, err := r.openSpace(ctx, id)
 		if err != nil {
 			return fmt.Errorf("open space %s: %w", id.Short(), err)
+		}
+		if s.row.Own {
+			r.own = s
+			continue
 		}
 		r.spaces[id] = s
 	}
@@ -222,10 +229,13 @@ func (r *Repo) Spaces() []*Space {
 	return out
 }
 
-// SpaceByID returns a space.
+// SpaceByID returns a space, also that of the identity's devices.
 func (r *Repo) SpaceByID(id SpaceID) (*Space, bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
+	if r.own != nil && r.own.id == id {
+		return r.own, true
+	}
 	s, ok := r.spaces[id]
 	return s, ok
 }

@@ -20,7 +20,8 @@ type spaceRow struct {
 	Joined  int64       `cbor:"4,keyasint"` // ms
 	Creds   uint64      `cbor:"5,keyasint"` // number of stored credentials
 
-	FirstFeed halo.FeedID `cbor:"6,keyasint,omitempty"` // the first own feed, where there is another now
+	FirstFeed halo.FeedID `cbor:"6,keyasint,omitempty"`  // the first own feed, where there is another now
+	Own       bool        `cbor:"20,keyasint,omitempty"` // of the identity's devices; shown nowhere
 }
 
 // nodeRow is a node of the tree and all that a listing shows of it.

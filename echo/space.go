@@ -294,6 +294,16 @@ func (r *Repo) CreateSpace(ctx context.Context, name string) (*Space, error) {
 
 // newSpace makes a space without anything in it.
 func (r *Repo) newSpace(ctx context.Context, name string) (*Space, error) {
+	graph, err := r.newSpaceGraph()
+	if err != nil {
+		return nil, err
+	}
+	return r.addSpace(ctx, graph, name)
+}
+
+// newSpaceGraph returns the first credentials of a space that this identity
+// owns, and keeps the key of its first epoch.
+func (r *Repo) newSpaceGraph() (*halo.Graph, error) {
 	now := r.now()
 	by := r.issuer()
 	genesis, err := halo.NewSpace(r.me.graph, by, halo.HistoryFull, now)
@@ -319,7 +329,7 @@ func (r *Repo) newSpace(ctx context.Context, name string) (*Space, error) {
 	if err := r.keys.AddEpochKey(id, epoch); err != nil {
 		return nil, fmt.Errorf("keep epoch key: %w", err)
 	}
-	return r.addSpace(ctx, graph, name)
+	return graph, nil
 }
 
 // introduce writes what members show of a new space and of themselves.

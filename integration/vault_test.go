@@ -49,6 +49,14 @@ func newVault(tb testing.TB, name string, flags ...string) *vault {
 // makeVault makes a vault without a daemon.
 func makeVault(tb testing.TB, name string) *vault {
 	tb.Helper()
+	v := makeMachine(tb, name)
+	v.run("init", "--name", strings.ToUpper(name[:1])+name[1:], "--device", name+"s-machine")
+	return v
+}
+
+// makeMachine makes a home directory without a vault in it.
+func makeMachine(tb testing.TB, name string) *vault {
+	tb.Helper()
 	needFUSE(tb)
 	dir, err := os.MkdirTemp(rooms, name+"-")
 	if err != nil {
@@ -59,7 +67,6 @@ func makeVault(tb testing.TB, name string) *vault {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(v.remove)
-	v.run("init", "--name", strings.ToUpper(name[:1])+name[1:], "--device", name+"s-machine")
 	return v
 }
 

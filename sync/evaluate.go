@@ -110,6 +110,9 @@ func (p *peer) becomeReady(ctx context.Context) {
 	if early {
 		p.keepAck(ctx)
 	}
+	if p.own != nil {
+		poke(p.own.wake)
+	}
 	p.x.space.Seen(p.remote.Device, time.Now())
 	if p.onReady != nil {
 		p.onReady(p)

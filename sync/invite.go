@@ -24,8 +24,13 @@ const maxInvites = 64
 
 // InviteOptions say what a guest is invited to.
 type InviteOptions struct {
+	// Kind is InviteMember, also where it is zero, or InviteDevice.
+	Kind halo.InviteKind
+	// Space and Role are for InviteMember; RoleNone is RoleEditor.
 	Space halo.SpaceID
-	Role  halo.Role // RoleNone is RoleEditor
+	Role  halo.Role
+	// Level is for InviteDevice; LevelNone is LevelOrdinary.
+	Level halo.Level
 	// Expires is the life of the invitation; 0 is DefaultInviteLife, more than
 	// MaxInviteLife is MaxInviteLife.
 	Expires time.Duration
@@ -62,6 +67,7 @@ type InviteInfo struct {
 	Kind      halo.InviteKind
 	Space     halo.SpaceID
 	Role      halo.Role
+	Level     halo.Level
 	State     halo.HostState
 	Expires   time.Time
 	TriesLeft int
@@ -101,11 +107,11 @@ func (n *Network) newInvitation(opts InviteOptions) (*Invitation, error) {
 	if life <= 0 {
 		life = DefaultInviteLife
 	}
-	invite, err := halo.NewInvite(halo.InviteMember, opts.Signal, time.Now().Add(life))
+	invite, err := halo.NewInvite(opts.Kind, opts.Signal, time.Now().Add(life))
 	if err != nil {
 		return nil, err
 	}
-	r := inviteRecord{Space: opts.Space, Role: opts.Role, State: halo.HostCreated}
+	r := inviteRecord{Space: opts.Space, Role: opts.Role, Level: opts.Level, State: halo.HostCreated}
 	if r.Code, err = invite.Code(); err != nil {
 		return nil, err
 	}
@@ -120,6 +126,13 @@ func (n *Network) newInvitation(opts InviteOptions) (*Invitation, error) {
 // mayInvite completes the options, and fails where the guest could not be
 // admitted. It returns the space, if the invitation is to one.
 func (n *Network) mayInvite(opts *InviteOptions) (Space, error) {
+	if opts.Kind == halo.InviteDevice {
+		if opts.Level == halo.LevelNone {
+			opts.Level = halo.LevelOrdinary
+		}
+		return nil, n.repo.MayAddDevice()
+	}
+	opts.Kind = halo.InviteMember
 	space, ok := n.repo.SpaceByID(opts.Space)
 	if !ok {
 		return nil, fmt.Errorf("space %s: %w", opts.Space.Short(), ErrNotFound)
@@ -207,7 +220,7 @@ func (n *Network) resumeInvite(r inviteRecord) error {
 	if r.over(invite, time.Now()) {
 		return n.repo.ForgetInvite(inviteID(invite))
 	}
-	opts := InviteOptions{Space: r.Space, Role: r.Role}
+	opts := InviteOptions{Kind: invite.Kind, Space: r.Space, Role: r.Role, Level: r.Level}
 	space, err := n.mayInvite(&opts)
 	if err != nil && !r.State.Final() && r.State != halo.HostCommitted {
 		return err

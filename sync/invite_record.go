@@ -30,6 +30,7 @@ type inviteRecord struct {
 	Digits   string          `cbor:"2,keyasint"` // a secret; none: not asked for
 	Space    halo.SpaceID    `cbor:"3,keyasint"`
 	Role     halo.Role       `cbor:"4,keyasint"`
+	Level    halo.Level      `cbor:"5,keyasint"`
 	State    halo.HostState  `cbor:"6,keyasint"`
 	Wrong    uint64          `cbor:"7,keyasint"` // digits that were wrong, over all connections
 	Admitted bool            `cbor:"8,keyasint"` // the guest below is being or was admitted, and nobody else will be
@@ -67,7 +68,7 @@ func (r inviteRecord) over(i halo.Invite, now time.Time) bool {
 func (r inviteRecord) tries() int { return halo.AuthTries - int(min(r.Wrong, halo.AuthTries)) }
 
 func (r inviteRecord) info() InviteInfo {
-	info := InviteInfo{Space: r.Space, Role: r.Role, State: r.State, TriesLeft: r.tries(), Guest: r.Guest}
+	info := InviteInfo{Space: r.Space, Role: r.Role, Level: r.Level, State: r.State, TriesLeft: r.tries(), Guest: r.Guest}
 	if i, err := halo.ParseInvite(r.Code); err == nil {
 		id := inviteID(i)
 		info.ID, info.Kind, info.Expires = hex.EncodeToString(id[:]), i.Kind, i.Expires

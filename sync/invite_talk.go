@@ -234,7 +234,8 @@ func (inv *Invitation) commit(t *talk, join *halo.Join, guest joiner) error {
 	if err != nil {
 		return err
 	}
-	if err := inv.n.repo.Admit(t.ctx, inv.made.Space, join.Identity, join.Device, inv.made.Role); err != nil {
+	space, credential, err := inv.admit(t, join, guest)
+	if err != nil {
 		return errors.Join(fmt.Errorf("admit guest: %w", err), inv.release(again))
 	}
 	if inv.state() != halo.HostDone {
@@ -242,12 +243,24 @@ func (inv *Invitation) commit(t *talk, join *halo.Join, guest joiner) error {
 			return err
 		}
 	}
-	list, admit, err := admission(inv.space, guest.GuestInfo)
+	list, admit, err := admission(space, guest.GuestInfo)
 	if err != nil {
 		return err
 	}
-	admit.Hints = halo.Hints{URLs: inv.invite.URLs, Name: inv.space.Name()}
+	if credential != nil {
+		admit.Credential = credential
+	}
+	admit.Hints = halo.Hints{URLs: inv.invite.URLs, Name: space.Name()}
 	return inv.deliver(t, list, admit, guest)
+}
+
+// admit makes the guest a member, or a device of this identity, and returns the
+// space whose credentials it gets; for a device also its own credential.
+func (inv *Invitation) admit(t *talk, join *halo.Join, guest joiner) (Space, []byte, error) {
+	if inv.invite.Kind == halo.InviteDevice {
+		return inv.addDevice(t, guest)
+	}
+	return inv.space, nil, inv.n.repo.Admit(t.ctx, inv.made.Space, join.Identity, join.Device, inv.made.Role)
 }
 
 // release lets others come, since this guest could not be admitted.

@@ -58,6 +58,7 @@ func (n *Network) Join(ctx context.Context, code string, opts JoinOptions) (Spac
 		opts.Reach = DefaultReach
 	}
 	g := &guest{n: n, opts: opts, invite: invite, met: make(chan address, 1)}
+	g.converse = g.talk
 	g.tell(halo.GuestEntered)
 	space, err := g.run(ctx)
 	if err != nil {
@@ -88,6 +89,9 @@ type guest struct {
 	meeting *meeting
 	met     chan address // one slot: where the host was last met
 	lost    time.Time    // since when the host was not met
+	// converse is what is talked about, once the host is met.
+	converse func(*talk) (Space, error)
+
 	wg      sync.WaitGroup
 
 	mu     sync.Mutex // guards closed
@@ -206,7 +210,7 @@ func (g *guest) try(ctx context.Context, at address) (Space, error) {
 	defer s.Close()
 	t := newTalk(ctx, s)
 	defer t.end()
-	space, err := g.talk(t)
+	space, err := g.converse(t)
 	g.lost = time.Now()
 	if err != nil {
 		t.part(refusalFor(err), 0)
@@ -231,11 +235,7 @@ func (g *guest) talk(t *talk) (Space, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.tell(halo.GuestAuthOK)
-	if g.opts.Pictures != nil {
-		g.opts.Pictures(halo.SAS(t.session.Hash()))
-	}
-	g.tell(halo.GuestOfferShown)
+	g.greet(t)
 	if _, _, err := halo.LoadIdentity(offer.Inviter); err != nil || offer.Kind != halo.InviteMember {
 		return nil, fault("the inviter's identity: %v", err)
 	}
@@ -253,6 +253,15 @@ func (g *guest) talk(t *talk) (Space, error) {
 		return space, err
 	}
 	return joined, err
+}
+
+// greet tells that the host has accepted the digits.
+func (g *guest) greet(t *talk) {
+	g.tell(halo.GuestAuthOK)
+	if g.opts.Pictures != nil {
+		g.opts.Pictures(halo.SAS(t.session.Hash()))
+	}
+	g.tell(halo.GuestOfferShown)
 }
 
 // authenticate shows the digits, if any are wanted, and hears the offer.

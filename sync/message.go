@@ -34,6 +34,12 @@ const (
 	kindCarry
 )
 
+// Kinds that are spoken between the devices of one identity, in their own space.
+const (
+	kindSpaces kind = kindReserved + 16 + iota
+	kindShare
+)
+
 // message is one of the structs below.
 type message interface {
 	kind() kind
@@ -238,6 +244,10 @@ func decodeMessage(b []byte) (message, error) {
 		return decodeAs[ways](body)
 	case kindCarry:
 		return decodeAs[carry](body)
+	case kindSpaces:
+		return decodeAs[spaces](body)
+	case kindShare:
+		return decodeAs[share](body)
 	}
 	if k >= kindReserved {
 		return nil, nil

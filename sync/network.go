@@ -196,7 +196,7 @@ func (n *Network) spread(o *online, list []Change) {
 // and brings the topics of all up to date.
 func (n *Network) reconcile(o *online) {
 	open := make(map[halo.SpaceID]bool)
-	for _, space := range n.repo.Spaces() {
+	for _, space := range allSpaces(n.repo) {
 		open[space.ID()] = true
 		n.mu.Lock()
 		s := o.swarms[space.ID()]

@@ -22,6 +22,7 @@ import (
 //	speak        calls evaluate after every change and sends what it says
 //	serve        answers wants on the bulk lane
 //	watch        ends the session when nothing is heard any more
+//	own.run      in the own space: hands over spaces that the other device lacks
 //
 // All end when the session ends, by whatever cause.
 type peer struct {
@@ -39,6 +40,7 @@ type peer struct {
 	carries *rate.Limiter // boxes for other members
 	began   time.Time
 	onReady func(*peer) // called once, when the peer is known to be a member
+	own     *ownPeer    // nil outside of the own space
 
 	mu sync.Mutex // guards the below
 	// What the peer holds and knows.
@@ -168,7 +170,7 @@ func (x *exchange) run(ctx context.Context, s *session.Session, expect halo.Devi
 }
 
 func newPeer(x *exchange, s *session.Session, mine, remote hello, ready func(*peer)) *peer {
-	return &peer{
+	p := &peer{
 		x: x, session: s, remote: remote, onReady: ready,
 		logger: x.logger.With("space", x.space.ID().Short(), "device", remote.Device.Short()),
 		wake:   make(chan struct{}, 1), serving: make(chan struct{}, 1), inbox: newInbox(maxBacklog),
@@ -181,6 +183,10 @@ func newPeer(x *exchange, s *session.Session, mine, remote hello, ready func(*pe
 		theirHeads: remote.Heads, toldHeads: mine.Heads, waysDue: true,
 		knows: make(map[[32]byte]bool), retry: make(map[halo.FeedID]time.Time),
 	}
+	if own, ok := x.repo.OwnSpace(); ok && own.ID() == x.space.ID() {
+		p.own = newOwnPeer(p)
+	}
+	return p
 }
 
 func (p *peer) run(ctx context.Context) error {
@@ -200,6 +206,9 @@ func (p *peer) run(ctx context.Context) error {
 	wg.Go(func() { cancel(p.speak(ctx)) })
 	wg.Go(func() { cancel(p.serve(ctx)) })
 	wg.Go(func() { cancel(p.watch(ctx)) })
+	if p.own != nil {
+		wg.Go(func() { cancel(p.own.run(ctx)) })
+	}
 	<-ctx.Done()
 	cause := context.Cause(ctx)
 	p.part(cause, heard)

@@ -71,6 +71,10 @@ func (p *peer) handle(ctx context.Context, m message) error {
 			p.x.router.carried(p, m)
 		}
 		return nil
+	case spaces:
+		return p.handleSpaces(m)
+	case share:
+		return p.handleShare(m)
 	}
 	return fault("unexpected message of kind %d", m.kind())
 }
@@ -89,6 +93,8 @@ func (p *peer) handleEarly(ctx context.Context, m message) error {
 		return p.learn(vectorOf(m.Feeds))
 	case ack:
 		return p.handleAck(ctx, m)
+	case spaces:
+		return p.handleSpaces(m)
 	case entries:
 		return p.learn(Vector{m.Feed: {Next: m.From + uint64(len(m.Raw))}})
 	case ways:

@@ -57,6 +57,7 @@ type Repo interface {
 	DeviceID() halo.DeviceID
 	IdentityID() halo.IdentityID
 	Membership
+	Devices
 	InviteStore
 	// IsPeerFault reports whether an error of Ingest or AddCredentials is the
 	// fault of whoever sent the bytes.
@@ -74,6 +75,27 @@ type Membership interface {
 	// Join opens a space of which these are all credentials. It fails unless they
 	// make this device a member.
 	Join(ctx context.Context, space halo.SpaceID, name string, credentials [][]byte) (Space, error)
+}
+
+// Devices is what the devices of one identity need of a vault: they share a
+// space of their own, which is none of Repo.Spaces.
+type Devices interface {
+	// OwnSpace returns the space of the identity's devices; none while there is
+	// one device.
+	OwnSpace() (Space, bool)
+	// MayAddDevice fails with halo.ErrNotAllowed unless this device can add
+	// others.
+	MayAddDevice() error
+	// DraftDevice returns the credential that adds a device, still without the
+	// signature of that; nil where the device was added before.
+	DraftDevice(halo.DevicePublic, halo.Level) (*halo.Draft, error)
+	// AddDevice stores that credential, nil where it was stored before, grants
+	// the device the keys of all spaces, and returns the own space, which it
+	// makes if there is none.
+	AddDevice(ctx context.Context, add *halo.Credential, device halo.DeviceID) (Space, error)
+	// ShareWith makes sure that a device of the own identity has the keys of a
+	// space and is known in it.
+	ShareWith(ctx context.Context, space halo.SpaceID, device halo.DeviceID) error
 }
 
 // Changes tells which spaces changed: a set and a channel of one slot, so that

@@ -60,6 +60,33 @@ func (v vault) Join(ctx context.Context, space halo.SpaceID, name string, creden
 	return vaultSpace{s}, nil
 }
 
+// OwnSpace implements Devices.
+func (v vault) OwnSpace() (Space, bool) {
+	s, ok := v.Repo.OwnSpace()
+	if !ok {
+		return nil, false
+	}
+	return vaultSpace{s}, true
+}
+
+// AddDevice implements Devices.
+func (v vault) AddDevice(ctx context.Context, add *halo.Credential, device halo.DeviceID) (Space, error) {
+	s, err := v.Repo.AddDevice(ctx, add, device)
+	if err != nil {
+		return nil, err
+	}
+	return vaultSpace{s}, nil
+}
+
+// ShareWith implements Devices.
+func (v vault) ShareWith(ctx context.Context, space halo.SpaceID, device halo.DeviceID) error {
+	s, ok := v.Repo.SpaceByID(space)
+	if !ok {
+		return ErrNotFound
+	}
+	return s.ShareWith(ctx, device)
+}
+
 // IsPeerFault implements Repo.
 func (v vault) IsPeerFault(err error) bool { return errors.Is(err, echo.ErrPeerFault) }
 

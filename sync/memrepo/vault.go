@@ -29,6 +29,7 @@ type Vault struct {
 	invites map[[8]byte][]byte
 	saves   int // SaveInvite fails when none are left; negative for never
 	spaces  map[halo.SpaceID]*Space
+	own     *Space // of the identity's devices, or nil
 	subs    map[*changes]bool
 }
 
@@ -52,15 +53,31 @@ func New(name string) (*Vault, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &Vault{Name: name, keys: keys, invites: make(map[[8]byte][]byte), spaces: make(map[halo.SpaceID]*Space), saves: -1, subs: make(map[*changes]bool)}
-	v.issuer = halo.Issuer{Identity: halo.IdentityID(genesis.ID), Signer: keys}
-	v.identity = halo.NewIdentityGraph(v.issuer.Identity)
+	v := newVault(name, keys, halo.IdentityID(genesis.ID))
 	_, err = v.identity.Add(genesis)
 	return v, err
 }
 
+func newVault(name string, keys *halo.DeviceKeys, identity halo.IdentityID) *Vault {
+	return &Vault{
+		Name: name, keys: keys, identity: halo.NewIdentityGraph(identity),
+		issuer:  halo.Issuer{Identity: identity, Signer: keys},
+		invites: make(map[[8]byte][]byte), saves: -1,
+		spaces: make(map[halo.SpaceID]*Space), subs: make(map[*changes]bool),
+	}
+}
+
 // CreateSpace makes a space that the vault's identity owns.
 func (v *Vault) CreateSpace(name string) (*Space, error) {
+	s, err := v.newSpace(name)
+	if err != nil {
+		return nil, err
+	}
+	v.open(s)
+	return s, nil
+}
+
+func (v *Vault) newSpace(name string) (*Space, error) {
 	genesis, err := halo.NewSpace(v.identity, v.issuer, halo.HistoryFull, time.Now())
 	if err != nil {
 		return nil, err
@@ -74,7 +91,6 @@ func (v *Vault) CreateSpace(name string) (*Space, error) {
 	if err := s.rotate(halo.RotateWhy(0)); err != nil {
 		return nil, err
 	}
-	v.open(s)
 	return s, nil
 }
 
@@ -125,6 +141,9 @@ func (v *Vault) SpaceByID(id halo.SpaceID) (echosync.Space, bool) {
 func (v *Vault) Space(id halo.SpaceID) (*Space, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.own != nil && v.own.id == id {
+		return v.own, true
+	}
 	s, ok := v.spaces[id]
 	return s, ok
 }

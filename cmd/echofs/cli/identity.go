@@ -10,7 +10,7 @@ import (
 )
 
 func (a *app) identityCommand() *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use:     "identity",
 		Short:   "Show who you are: your DID and this device",
 		Example: "  echofs identity --json",
@@ -19,6 +19,16 @@ func (a *app) identityCommand() *cobra.Command {
 			return call(c.Context(), a, need{}, control.GetIdentity, control.None{}, printIdentity)
 		},
 	}
+	c.AddCommand(&cobra.Command{
+		Use:     "rename NAME",
+		Short:   "Change your name, as other members see it",
+		Example: "  echofs identity rename \"Ada Lovelace\"",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return call(c.Context(), a, need{}, control.RenameIdentity, control.Rename{Name: args[0]}, printIdentity)
+		},
+	})
+	return c
 }
 
 func (a *app) phraseCommand() *cobra.Command {

@@ -48,29 +48,3 @@ func printMembers(w io.Writer, members []control.Member) {
 	}
 	table(w, []string{"MEMBER", "ROLE", "DEVICE", "ID", "SEEN"}, rows)
 }
-
-func (a *app) deviceCommand() *cobra.Command {
-	c := &cobra.Command{
-		Use:     "device",
-		Short:   "Show the devices of your identity",
-		Example: "  echofs device list",
-		Args:    cobra.NoArgs,
-		RunE:    needSubcommand,
-	}
-	c.AddCommand(&cobra.Command{
-		Use:     "list",
-		Short:   "List your devices",
-		Example: "  echofs device list --json",
-		Args:    cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			return call(c.Context(), a, need{}, control.ListDevices, control.None{}, func(w io.Writer, devices []control.Device) {
-				var rows [][]string
-				for _, d := range devices {
-					rows = append(rows, []string{d.Name, d.Level, d.State, ago(d.LastSeen), d.ID})
-				}
-				table(w, []string{"NAME", "LEVEL", "STATE", "SEEN", "ID"}, rows)
-			})
-		},
-	})
-	return c
-}

@@ -181,6 +181,25 @@ type Device struct {
 	LastSeen *time.Time `json:"last_seen"`
 }
 
+// DeviceInvite asks for an invitation of a further device.
+type DeviceInvite struct {
+	Primary    bool          `json:"primary"` // it may add and revoke devices
+	Expires    time.Duration `json:"expires"` // nanoseconds
+	NoAuthCode bool          `json:"no_auth_code"`
+	NoWait     bool          `json:"no_wait"`
+}
+
+// DeviceRename changes the name of a device, which must be this one.
+type DeviceRename struct {
+	Device string `json:"device"` // its name or a prefix of its id; "" for this one
+	Name   string `json:"name"`
+}
+
+// Rename changes a name.
+type Rename struct {
+	Name string `json:"name"`
+}
+
 // InviteRequest asks for an invitation.
 type InviteRequest struct {
 	Space      string        `json:"space"`
@@ -197,11 +216,11 @@ type InviteEvent struct {
 	AuthCode string     `json:"auth_code,omitempty"`
 	Expires  *time.Time `json:"expires,omitempty"`
 	State    string     `json:"state,omitempty"`
-	Member   string     `json:"member,omitempty"` // who came in, with the last state
-	ID       string     `json:"id,omitempty"`     // names the invitation, with the code
-	Emoji    []string   `json:"emoji,omitempty"`  // four pictures that the guest sees too
+	Member   string     `json:"member,omitempty"`     // who came in, with the last state
+	ID       string     `json:"id,omitempty"`         // names the invitation, with the code
+	Emoji    []string   `json:"emoji,omitempty"`      // four pictures that the guest sees too
 	Tries    int        `json:"tries_left,omitempty"` // of the authorization code, once one was wrong
-	Reason   string     `json:"reason,omitempty"` // why it ended
+	Reason   string     `json:"reason,omitempty"`     // why it ended
 }
 
 // Invitation is one line of `echofs invite list`.

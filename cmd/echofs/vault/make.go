@@ -36,22 +36,32 @@ type MakeOptions struct {
 // Make makes the directory of a vault with the keys of a new identity and its
 // first device, or fails with ErrExists. Open makes the rest.
 func Make(home string, opts MakeOptions) (*Dir, error) {
-	dir, err := CreateDir(home)
-	if err != nil {
-		return nil, err
-	}
-	lock, err := dir.Lock()
+	dir, lock, err := begin(home)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = lock.Release() }()
-	if dir.Complete() {
-		return nil, fmt.Errorf("make vault %s: %w", home, ErrExists)
-	}
 	if err := dir.fill(opts); err != nil {
 		return nil, fmt.Errorf("make vault %s: %w", home, err)
 	}
 	return dir, nil
+}
+
+// begin returns the locked directory of a vault that is to be made, or fails
+// with ErrExists.
+func begin(home string) (*Dir, *Lock, error) {
+	dir, err := CreateDir(home)
+	if err != nil {
+		return nil, nil, err
+	}
+	lock, err := dir.Lock()
+	if err != nil {
+		return nil, nil, err
+	}
+	if dir.Complete() {
+		return nil, nil, errors.Join(fmt.Errorf("make vault %s: %w", home, ErrExists), lock.Release())
+	}
+	return dir, lock, nil
 }
 
 // Complete reports whether the vault has its keys.

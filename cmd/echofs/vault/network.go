@@ -65,6 +65,9 @@ func (v *Vault) connected() []echosync.PeerInfo {
 func (v *Vault) peers(context.Context, control.None) ([]control.Peer, error) {
 	out := []control.Peer{}
 	for _, p := range v.connected() {
+		if v.isOwn(p.Space) {
+			continue // people know nothing of it
+		}
 		one := control.Peer{Device: p.Device.String(), Name: p.Device.Short(), Space: p.SpaceName, Path: p.Path,
 			RTT: float64(p.RTT.Microseconds()) / 1000, EntriesBehind: p.EntriesBehind}
 		if s, ok := v.repo.SpaceByID(p.Space); ok {

@@ -60,11 +60,17 @@ func (v *Vault) invite(ctx context.Context, req control.InviteRequest, send func
 	if err := send(control.InviteEvent{ID: inv.ID(), Code: inv.Code(), AuthCode: inv.AuthCode(), Expires: &expires}); err != nil || req.NoWait {
 		return err
 	}
-	return v.attend(ctx, s, inv, send)
+	if err := v.attend(ctx, inv, send); err != nil {
+		return err
+	}
+	if guest, err := inv.Wait(ctx); err == nil && !v.opts.Daemon {
+		v.linger(ctx, s, guest.Device)
+	}
+	return nil
 }
 
 // attend tells the states of an invitation until it has ended.
-func (v *Vault) attend(ctx context.Context, s *echo.Space, inv *echosync.Invitation, send func(control.InviteEvent) error) error {
+func (v *Vault) attend(ctx context.Context, inv *echosync.Invitation, send func(control.InviteEvent) error) error {
 	defer inv.Cancel()
 	for u := range inv.States() {
 		e := control.InviteEvent{State: string(u.State)}
@@ -72,7 +78,7 @@ func (v *Vault) attend(ctx context.Context, s *echo.Space, inv *echosync.Invitat
 			e.Tries = u.TriesLeft
 		}
 		if u.State == halo.HostCommitted || u.State == halo.HostDone {
-			e.Member = cmp.Or(u.Guest.Name, shortIdentity(u.Guest.Identity))
+			e.Member = cmp.Or(u.Guest.Name, shortIdentity(u.Guest.Identity), u.Guest.Device.Short())
 		}
 		if u.State == halo.HostCommitted {
 			e.Emoji = u.Guest.SAS[:]
@@ -84,12 +90,8 @@ func (v *Vault) attend(ctx context.Context, s *echo.Space, inv *echosync.Invitat
 			return err
 		}
 	}
-	guest, err := inv.Wait(ctx)
-	if err != nil {
+	if _, err := inv.Wait(ctx); err != nil {
 		return fmt.Errorf("invite: %w", err)
-	}
-	if !v.opts.Daemon {
-		v.linger(ctx, s, guest.Device)
 	}
 	return nil
 }
@@ -221,7 +223,7 @@ func (v *Vault) rememberServers(code string) error {
 func (v *Vault) linger(ctx context.Context, s *echo.Space, device halo.DeviceID) {
 	ctx, cancel := context.WithTimeout(ctx, lingerTime)
 	defer cancel()
-	sub := v.repo.Subscribe(echo.Log | echo.Acked)
+	sub := v.repo.Subscribe(echo.Log | echo.Acked | echo.Members)
 	defer sub.Close()
 	last := time.Now()
 	for {

@@ -16,7 +16,7 @@ func (v *Vault) registerStatus() {
 	control.HandleStream(v.server, control.WatchStatus, v.watchStatus)
 	control.Handle(v.server, control.GetIdentity, v.identity)
 	control.Handle(v.server, control.ShowPhrase, v.showPhrase)
-	control.Handle(v.server, control.ListDevices, v.listDevices)
+	v.registerDevices()
 }
 
 func (v *Vault) identity(context.Context, control.None) (control.Identity, error) {
@@ -172,38 +172,4 @@ func (v *Vault) showPhrase(_ context.Context, req control.PhraseRequest) (contro
 		return control.Phrase{}, fmt.Errorf("show the recovery phrase: %w", err)
 	}
 	return control.Phrase{Phrase: phrase}, nil
-}
-
-// listDevices lists the devices of the own identity, as the spaces know them.
-func (v *Vault) listDevices(context.Context, control.None) ([]control.Device, error) {
-	id := v.repo.Identity()
-	own := control.Device{ID: id.DeviceID, Name: id.DeviceName, Level: "primary", State: "this"}
-	out := []control.Device{own}
-	known := map[string]int{own.ID: 0}
-	for _, s := range v.repo.Spaces() {
-		for _, m := range s.MemberList() {
-			if m.DID != id.DID {
-				continue
-			}
-			out = mergeDevices(out, known, m.Devices)
-		}
-	}
-	return out, nil
-}
-
-// mergeDevices adds devices to a list by their ids, and keeps the latest time
-// they were seen.
-func mergeDevices(out []control.Device, known map[string]int, more []echo.MemberDevice) []control.Device {
-	for _, d := range more {
-		i, ok := known[d.ID]
-		if !ok {
-			i = len(out)
-			known[d.ID] = i
-			out = append(out, control.Device{ID: d.ID, Name: d.Name, Level: "ordinary", State: "active"})
-		}
-		if t := seen(d.LastSeen); t != nil && (out[i].LastSeen == nil || t.After(*out[i].LastSeen)) {
-			out[i].LastSeen = t
-		}
-	}
-	return out
 }

@@ -127,13 +127,23 @@ func (v *Vault) openStore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	paired, err := v.dir.paired()
+	if err != nil {
+		return err
+	}
+	if paired != nil {
+		genesis = paired.Identity
+	}
 	v.repo, err = echo.Open(ctx, echo.Options{Store: db, Engine: v.engine, Keys: v.keys, Identity: genesis,
 		IdentityName: v.config.Name, DeviceName: v.config.Device, Logger: v.log})
 	if err != nil {
 		return fmt.Errorf("open repository: %w", err)
 	}
 	v.onClose(v.repo.Close)
-	if genesis == nil {
+	switch {
+	case paired != nil:
+		return v.finishPairing(ctx, paired)
+	case genesis == nil:
 		return nil
 	}
 	return v.finishMaking(ctx)
