@@ -31,7 +31,8 @@ type document struct {
 	conflicts   []doc.Conflict // as of the change conflictsAt
 	conflictsAt doc.ChangeHash
 
-	texts bool // made by software that writes every string as a text; known after absorb
+	single bool // of one object; known after absorb
+	texts  bool // made by software that writes every string as a text; known after absorb
 }
 
 func (t *txn) document(id doc.DocumentID) (*document, error) {
@@ -277,7 +278,9 @@ func (t *txn) ownOrigin() origin {
 // absorb brings rows and files up to date with a document's new value.
 func (t *txn) absorb(d *document, value *doc.Value, o origin, change doc.ChangeHash, texts texts, rank []string) error {
 	d.texts = value.At("access", "spaceKey") != nil && value.At("access", "spaceKey").Kind == doc.Text
-	for id, structure := range objectsOf(value) {
+	objects := objectsOf(value)
+	d.single = len(objects) == 1
+	for id, structure := range objects {
 		if err := t.absorbObject(d, id, structure, o, change, texts[id], rank); err != nil {
 			return fmt.Errorf("object %s: %w", id, err)
 		}
@@ -490,8 +493,13 @@ func (t *txn) rescueLocals(folder, to Ino) error {
 // because of which it is not deleted although its document says so.
 func (t *txn) logRevisions(id doc.ObjectID, old, obj *objectRow, d *document, before, after *doc.Value, o origin, change doc.ChangeHash, back *unseen) error {
 	was := old != nil && old.Deleted
+	n := obj.Logged
+	if first, ok := t.logged[id]; ok && first.feed == o.feed && first.seq == o.seq {
+		before, was, n = first.before, first.was, first.number
+	}
 	same := before != nil && before.Equal(after)
-	if same && was == obj.Deleted {
+	again := same && was && obj.Deleted && d.single && !change.IsZero() // another delete of the same
+	if same && was == obj.Deleted && !again {
 		return nil
 	}
 	deletes := flagged(after) && !flagged(before)
@@ -502,7 +510,7 @@ func (t *txn) logRevisions(id doc.ObjectID, old, obj *objectRow, d *document, be
 	case t.summary != "":
 		row.Summary = t.summary
 	case before == nil && !obj.Deleted && back == nil:
-	case deletes || obj.Deleted && !was:
+	case deletes || again || obj.Deleted && !was:
 		row.Summary = summaryDeleted
 	case was && !obj.Deleted && back != nil:
 		by, err := t.authorOfChange(d.id, back.change)
@@ -513,12 +521,29 @@ func (t *txn) logRevisions(id doc.ObjectID, old, obj *objectRow, d *document, be
 	case was && !obj.Deleted:
 		row.Summary = summaryRestored
 	}
-	t.putRow(key(tableLog, t.s.id, id, obj.Logged), row)
+	t.putRow(key(tableLog, t.s.id, id, n), row)
+	if n < obj.Logged {
+		return nil // the entry did more to the object: one revision, as others see it
+	}
 	obj.Logged++
+	if t.logged == nil {
+		t.logged = make(map[doc.ObjectID]loggedAt)
+	}
+	t.logged[id] = loggedAt{feed: o.feed, seq: o.seq, number: n, before: before, was: was}
 	if deletes && back != nil {
 		return t.logBack(id, obj, d, back)
 	}
 	return nil
+}
+
+// loggedAt is what a transaction has logged of an object: everything that one
+// entry does to it is one revision, on all vaults.
+type loggedAt struct {
+	feed   halo.FeedID
+	seq    uint64
+	number uint64     // of the revision
+	before *doc.Value // what the object was before the entry
+	was    bool       // whether it was deleted
 }
 
 // describe tells what a change did, for people; whether it deleted or restored

@@ -141,7 +141,7 @@ type SpaceInfo struct {
 	PublicID    string
 	Name        string
 	Role        string
-	Objects     int // files and folders in the tree
+	Objects     int // files with content, folders and links in the tree
 	Members     int
 	Drafts      int
 	Conflicts   int
@@ -159,10 +159,13 @@ func (s *Space) Info(_ context.Context) (SpaceInfo, error) {
 	err := scanPrefix(s.repo.store, key(tableObject, s.id), func(_, v []byte) bool {
 		var row objectRow
 		if decodeRow(v, &row) == nil && row.Ino != 0 && !row.Deleted && row.Kind != 0 {
-			info.Objects++
 			if row.Doc.IsZero() {
+				if n, err := getNode(s.repo.store, row.Ino); err == nil && n.Stage == Fresh {
+					return true // a file that was made, and nothing saved in it
+				}
 				info.Unsettled++
 			}
+			info.Objects++
 		}
 		return true
 	})

@@ -23,11 +23,12 @@ type txn struct {
 	changes   []halo.Change // what the entry of this transaction says
 	imports   []halo.Import
 	events    []Event
-	after     []func()             // run under the lock once the batch is durable
-	undo      []func()             // run under the lock, last first, where it is not
-	touched   []Ino                // directories whose times moved already
-	prepared  map[Ino]*preparation // documents of new objects that are ready
-	moved     map[Ino]bool         // objects that are shown by another path than before
+	after     []func()                  // run under the lock once the batch is durable
+	undo      []func()                  // run under the lock, last first, where it is not
+	touched   []Ino                     // directories whose times moved already
+	prepared  map[Ino]*preparation      // documents of new objects that are ready
+	moved     map[Ino]bool              // objects that are shown by another path than before
+	logged    map[doc.ObjectID]loggedAt // the revisions of this transaction
 	remote    bool
 	resolved  map[entryRef]bool          // waiting entries this transaction has dealt with
 	pending   map[entryRef]bool          // entries that began to wait in this transaction

@@ -35,6 +35,7 @@ func (h *writeHandle) commit(ctx context.Context) error {
 	if n.Kind == echo.KindLocal { // it was renamed to a local name meanwhile
 		return h.moveToLocal(ctx, n)
 	}
+	h.f.awaitReaders(ctx, h.who.last())
 	base, rule := h.baseFor(n)
 	out, err := h.t.repo.Save(ctx, echo.Save{Ino: ino, Data: data, Base: base, Rule: rule, Quiet: true})
 	if isNotText(err) && n.Stage == echo.Fresh && n.Kind == echo.KindText {

@@ -21,10 +21,13 @@ type file struct {
 	gone    bool       // it was unlinked through this mount
 	target  echo.Ino   // after a rename over another file: where saves go to
 	writers map[*writeHandle]struct{}
-	content *echo.Content // what cached reads are answered from; nil: ask
-	mtime   *time.Time    // set by a program that has unsaved bytes
-	backing *os.File      // of a local file
-	dirty   bool          // backing was written since the row was
+	cached  map[*readHandle]time.Time // who reads through the kernel's cache, since when
+	left    chan struct{}             // closed when one of them is done; nil: nobody waits
+	saving  int                       // renames onto it that are on their way
+	content *echo.Content             // what cached reads are answered from; nil: ask
+	mtime   *time.Time                // set by a program that has unsaved bytes
+	backing *os.File                  // of a local file
+	dirty   bool                      // backing was written since the row was
 }
 
 // acquire returns the file of a node and counts one more opening of it.
@@ -32,7 +35,7 @@ func (t *tree) acquire(n echo.Node) *file {
 	t.mu.Lock()
 	f, ok := t.files[n.Ino]
 	if !ok {
-		f = &file{t: t, ino: n.Ino, writers: make(map[*writeHandle]struct{})}
+		f = &file{t: t, ino: n.Ino, writers: make(map[*writeHandle]struct{}), cached: make(map[*readHandle]time.Time)}
 		t.files[n.Ino] = f
 	}
 	f.opens++
@@ -42,7 +45,7 @@ func (t *tree) acquire(n echo.Node) *file {
 	if !f.gone {
 		f.node = n
 	}
-	if f.content != nil && !f.content.ModTime.Equal(n.ModTime) {
+	if f.content != nil && !f.content.ModTime.Equal(n.ModTime) && len(f.cached) == 0 {
 		f.content = nil
 	}
 	return f
@@ -183,20 +186,6 @@ func (t *tree) markGone(ino, target echo.Ino) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.gone, f.target = true, target
-}
-
-// beingWritten reports whether an object has write handles or was changed
-// moments ago.
-func (f *file) beingWritten(n echo.Node, now time.Time) bool {
-	f.mu.Lock()
-	writing := len(f.writers) > 0
-	f.mu.Unlock()
-	changed := n.Changed
-	if n.ModTime.After(changed) {
-		changed = n.ModTime
-	}
-	age := now.Sub(changed)
-	return writing || age < settled && age > -settled
 }
 
 // openBacking opens the content of a local file, once for all handles.

@@ -130,7 +130,7 @@ type readHandle struct {
 
 func (t *tree) openRead(n echo.Node, a author) (*readHandle, uint32, error) {
 	h := &readHandle{f: t.acquire(n), reader: a, version: n.Version}
-	if h.f.beingWritten(n, time.Now()) {
+	if h.cached = h.f.joinCached(h, n, time.Now()); !h.cached {
 		c, err := t.repo.Content(n.Ino)
 		if err != nil {
 			h.f.drop()
@@ -140,7 +140,6 @@ func (t *tree) openRead(n echo.Node, a author) (*readHandle, uint32, error) {
 		t.bases.read(a, n.ID, c.Version, c.Draft)
 		return h, fuse.FOPEN_DIRECT_IO | fuse.FOPEN_NOFLUSH, nil
 	}
-	h.cached = true
 	t.bases.read(a, n.ID, n.Version, n.Draft)
 	return h, fuse.FOPEN_KEEP_CACHE | fuse.FOPEN_NOFLUSH, nil
 }
@@ -219,6 +218,9 @@ func (h *readHandle) release(context.Context) {
 	h.mu.Lock()
 	stale, modTime := !h.cached && h.served, h.modTime
 	h.mu.Unlock()
+	if h.cached {
+		h.f.leaveCached(h)
+	}
 	if stale {
 		if n, err := h.f.t.repo.Node(h.f.ino); err == nil && !n.ModTime.Equal(modTime) {
 			h.f.t.dirty.node(h.f.ino)

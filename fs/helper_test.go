@@ -33,6 +33,8 @@ var helpers = map[string]func(args []string) error{
 	"latewrite":  helpLateWrite,
 	"stabletime": helpStableTime,
 	"stress":     helpStress,
+	"torn":       helpTorn,
+	"tornsave":   helpTornSave,
 	"hold":       helpHold,
 	"edit":       helpEdit,
 	"pipeline":   helpPipeline,

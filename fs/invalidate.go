@@ -123,6 +123,9 @@ func (t *tree) invalidate(sub *echo.Subscription) {
 			t.emptyGraves(now)
 		case <-sub.C():
 			for _, e := range sub.Take() {
+				if e.Remote && e.What == echo.Data && t.afterReaders(e.Ino, func() { t.changed(e.Ino); t.noteRemote(e) }) {
+					continue
+				}
 				t.tell(e)
 				t.noteRemote(e)
 			}

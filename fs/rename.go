@@ -304,6 +304,7 @@ func (r *renaming) saveOver() error {
 	}
 	s := r.save(r.dst, data)
 	s.Consume = r.src.Ino
+	defer r.t.beginSave(r.ctx, r.dst, r.who)()
 	r.expectRemoved()
 	saved, err := r.t.repo.Save(r.ctx, s)
 	if isInvalid(err) {
