@@ -15,6 +15,9 @@ import (
 // viewOf returns what the file of an object of a kind shows.
 func viewOf(kind Kind, structure *doc.Value) *doc.Value {
 	data := structure.Get(keyData)
+	if kind == KindBlob {
+		return data // its file shows none of it
+	}
 	if kind == KindText {
 		body, _ := model.BodyText(data.Get(bodyField))
 		return doc.NewText(body)
@@ -46,7 +49,10 @@ func viewOf(kind Kind, structure *doc.Value) *doc.Value {
 // parseView reads a file's content; base is the view of the version it is
 // compared with, or nil. It fails with *InvalidError.
 func parseView(kind Kind, data []byte, base *doc.Value) (*doc.Value, error) {
-	if kind == KindText {
+	switch kind {
+	case KindBlob:
+		return nil, &InvalidError{Reason: ErrBlob.Error()}
+	case KindText:
 		return parseBody(data)
 	}
 	lim := model.DefaultLimits
@@ -69,6 +75,9 @@ func parseView(kind Kind, data []byte, base *doc.Value) (*doc.Value, error) {
 }
 
 func parseBody(data []byte) (*doc.Value, error) {
+	if i := bytes.IndexByte(data, 0); i >= 0 {
+		return nil, &InvalidError{Line: 1 + bytes.Count(data[:i], []byte{'\n'}), Column: 1, Reason: "a NUL byte is in no text", NotText: true}
+	}
 	body, err := model.ParseBody(data, 0)
 	var syntax *model.SyntaxError
 	switch {
@@ -199,7 +208,7 @@ func (o ownFields) check(id doc.ObjectID) (typ string, err error) {
 		return "", invalid("@type", "@type must be the name of a type, such as \"dxn:type:example.com/type/Contact:0.1.0\"")
 	case o.reserved != "":
 		return "", invalid(o.reserved, "fields that begin with @ are reserved")
-	case o.typ == TypeFolder || o.typ == TypeText || o.typ == TypeProperties:
+	case o.typ == TypeFolder || o.typ == TypeText || o.typ == TypeBlob || o.typ == TypeProperties:
 		return "", invalid("@type", "this type is made by the file system only")
 	case o.typ != "" && !strings.HasPrefix(o.typ, "dxn:"):
 		return "", invalid("@type", "the name of a type begins with \"dxn:\"")

@@ -326,6 +326,11 @@ func (t *txn) absorbObject(d *document, id doc.ObjectID, structure *doc.Value, o
 		t.setValue(id, structure)
 		t.indexRefs(id, obj, before, structure)
 	}
+	if s.Kind == KindBlob || before != nil && readShape(before).Kind == KindBlob {
+		if err := t.noteVersions(id, before, structure, o.device == t.s.repo.me.device && !t.remote); err != nil {
+			return err
+		}
+	}
 	if err := t.logRevisions(id, old, obj, d, before, structure, o, change, back); err != nil {
 		return err
 	}
@@ -390,7 +395,10 @@ func (t *txn) showObject(ino Ino, row *nodeRow, d *document, s shape, before, st
 		row.ModTime = max(t.now.UnixNano(), row.ModTime+1)
 		row.Changed = row.ModTime
 	}
-	if row.Kind.IsFile() && (changed || text != nil) {
+	if row.Kind == KindBlob {
+		v := blobVersion(structure)
+		row.Root, row.Size, row.Rev = v.Root, v.Size, v.Rev
+	} else if row.Kind.IsFile() && (changed || text != nil) {
 		row.Size = t.setText(row, before, structure, kindWas, text, rank)
 	}
 	t.putNode(ino, row)
@@ -550,6 +558,9 @@ type loggedAt struct {
 // the object is another question.
 func describe(before, after *doc.Value) (fields []string, summary string) {
 	if before == nil {
+		if isBlob(after.Get(keyData)) {
+			return nil, "created"
+		}
 		return model.Changed(doc.NewMap(), after.Get(keyData)), "created"
 	}
 	was, is := readShape(before), readShape(after)
@@ -561,6 +572,9 @@ func describe(before, after *doc.Value) (fields []string, summary string) {
 		summary = "renamed to " + is.Label
 	default:
 		summary = "changed"
+	}
+	if is.Kind == KindBlob {
+		fields = nil // the data are names of versions
 	}
 	return fields, summary
 }

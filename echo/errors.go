@@ -20,6 +20,8 @@ var (
 	ErrAmbiguous   = errors.New("ambiguous name")
 	ErrDraftQuota  = errors.New("no room for drafts")
 	ErrTooLarge    = errors.New("larger than the limit")
+	ErrUnavailable = errors.New("content is not here yet, and no device that has it is connected")
+	ErrBlob        = errors.New("a blob has no text")
 )
 
 // InvalidError tells why the content of a save was refused. The content is

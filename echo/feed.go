@@ -58,7 +58,7 @@ func (s *Space) author(t *txn) error {
 	if len(t.changes) == 0 && len(t.imports) == 0 {
 		return nil
 	}
-	plain, err := halo.Data{Changes: t.changes, Imports: t.imports}.Encode()
+	plain, err := halo.Data{Changes: t.changes, Imports: t.imports, Blobs: t.blobs()}.Encode()
 	if err != nil {
 		return err
 	}
@@ -76,6 +76,16 @@ func (t *txn) seal(kind halo.Kind, plain []byte) (*halo.Entry, error) {
 		Space: s.id, Feed: s.own.id, Seq: s.own.pos.Next, Prev: s.own.pos.Last,
 		Auth: s.graph.AuthHeads(s.repo.me.id), Time: uint64(t.now.UnixMilli()), Kind: kind,
 	}, plain)
+}
+
+// blobs lists the versions that the entry names, as far as there is room: they
+// are for devices that cannot read what it says.
+func (t *txn) blobs() [][32]byte {
+	var out [][32]byte
+	for _, root := range t.own[:min(len(t.own), halo.MaxBlobs)] {
+		out = append(out, root)
+	}
+	return out
 }
 
 // setFeed notes a feed's position once it is durable; s.mu is held.

@@ -91,13 +91,23 @@ func (r *Repo) CreateFile(ctx context.Context, parent Ino, name string, mode uin
 		}
 		ino, err := t.revive(parent, name)
 		if err == nil {
-			return ino, t.emptyDraft(ino)
+			return ino, t.emptied(ino)
 		}
 		if !isNotFound(err) {
 			return 0, err
 		}
 		return t.makeObject(dir, name, &nodeRow{Kind: kindOfName(name), Stage: Fresh, Mode: mode})
 	})
+}
+
+// emptied makes a file that is back show that nothing was saved since; a blob
+// shows what it was until something is.
+func (t *txn) emptied(ino Ino) error {
+	row, err := getNode(t, ino)
+	if err != nil || row.Kind == KindBlob {
+		return err
+	}
+	return t.emptyDraft(ino)
 }
 
 // Mkdir makes a KindFolder, or a KindLocalDir where the name or the parent is
@@ -245,25 +255,6 @@ func (n *nodeRow) apply(c AttrChange, t *txn) {
 	}
 }
 
-// MakeLocal turns a Fresh file into a KindLocal one with the same Ino, because
-// its content is nothing that can be replicated yet (not UTF-8).
-func (r *Repo) MakeLocal(ctx context.Context, ino Ino) (Node, error) {
-	err := r.updateNode(ctx, ino, func(t *txn, row *nodeRow) error {
-		if row.Stage != Fresh || !row.Kind.IsFile() {
-			return fmt.Errorf("not a fresh file: %w", ErrExists)
-		}
-		parent, name := row.Parent, row.Name
-		t.dropObject(ino, row)
-		local := &nodeRow{Kind: KindLocal, Mode: row.Mode, Space: t.s.id, Label: name,
-			ModTime: t.now.UnixNano(), Changed: t.now.UnixNano()}
-		return t.link(ino, local, parent, name)
-	})
-	if err != nil {
-		return Node{}, fmt.Errorf("keep a file on this machine: %w", err)
-	}
-	return r.Node(ino)
-}
-
 // dropObject removes every trace of an object that only this machine has.
 func (t *txn) dropObject(ino Ino, row *nodeRow) {
 	t.unlink(ino, row)
@@ -276,6 +267,7 @@ func (t *txn) dropObject(ino Ino, row *nodeRow) {
 	}
 	t.delete(key(tableValue, t.s.id, row.ID))
 	t.delete(key(tableText, t.s.id, row.ID))
+	t.dropVersions(row.ID)
 }
 
 // AttrChange is a change of what is kept of a node on this machine only; nil

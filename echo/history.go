@@ -56,6 +56,7 @@ func (r *Repo) objectNode(ino Ino) (*nodeRow, *Space, error) {
 	if row.ID.IsZero() {
 		return nil, nil, fmt.Errorf("%q is no object: %w", row.Name, ErrNotFound)
 	}
+	row.ID = row.objectID()
 	s, err := r.spaceOf(row)
 	return row, s, err
 }
@@ -97,6 +98,9 @@ func (r *Repo) Show(ctx context.Context, ino Ino, at string, canonical bool) ([]
 	structure, err := r.structureOf(ctx, s, row, at)
 	if err != nil {
 		return nil, fmt.Errorf("show %q: %w", row.Name, err)
+	}
+	if row.Kind == KindBlob && !canonical {
+		return nil, fmt.Errorf("show %q: %w", row.Name, ErrBlob)
 	}
 	view := viewOf(row.Kind, structure)
 	if canonical {

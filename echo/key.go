@@ -3,6 +3,7 @@ package echo
 import (
 	"encoding/binary"
 
+	"echofs/echo/blob"
 	"echofs/echo/doc"
 	"echofs/halo"
 )
@@ -44,6 +45,9 @@ const (
 	tableArrived    byte = 0x2c // space, feed, seq -> milliseconds: when entries up to it came from others
 	tableGone       byte = 0x2b // space, document id, change hash -> goneRow: changes that were left out
 	tableInvite     byte = 0x31 // invitation's id -> its record (package sync)
+	tableBlob       byte = 0x20 // space, object id, root -> blobRow: versions of blobs that it names, or did
+	tableBeside     byte = 0x21 // space, object id, root -> ino of a version that is shown beside its object
+	tableBlobWant   byte = 0x22 // space, root -> wantRow: versions of which chunks are missing
 	tableActor      byte = 0x1b // space, document id, actor -> actorRow: its last change
 )
 
@@ -72,6 +76,8 @@ func key(table byte, parts ...any) []byte {
 		case doc.ActorID:
 			k = append(k, p[:]...)
 		case doc.ChangeHash:
+			k = append(k, p[:]...)
+		case blob.Address:
 			k = append(k, p[:]...)
 		case string:
 			k = append(k, p...)

@@ -2,6 +2,7 @@ package echo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"echofs/echo/doc"
@@ -31,9 +32,12 @@ func (r *Repo) Move(ctx context.Context, ino, parent Ino, name string, replace b
 				return err
 			}
 		}
-		if row.Kind.IsLocal() {
+		switch {
+		case row.Kind.IsLocal():
 			row.Label, row.Changed = name, t.now.UnixNano()
 			return t.link(ino, row, parent, name)
+		case !row.Of.IsZero():
+			return t.splitOff(ino, row, dir, name)
 		}
 		return t.moveObject(ino, row, dir, name)
 	})
@@ -227,6 +231,9 @@ func (r *Repo) Remove(ctx context.Context, ino Ino) error {
 			t.dropObject(ino, row)
 			return nil
 		}
+		if others, err := t.hasBeside(row); err != nil || others || !row.Of.IsZero() {
+			return errors.Join(err, t.removeVersion(row))
+		}
 		t.dropDraft(ino, row)
 		t.hide(ino, row)
 		return nil
@@ -358,6 +365,9 @@ func (r *Repo) Detach(ctx context.Context, ino, parent Ino, name string) (Node, 
 		if !row.Kind.IsFile() || !isLocalPlace(dir, name) {
 			return fmt.Errorf("%w: %q is no name for a backup of an object", ErrInvalidName, name)
 		}
+		if others, err := t.hasBeside(row); err != nil || others || !row.Of.IsZero() {
+			return errors.Join(err, ErrCrossSpace) // one version of several: it is to be copied
+		}
 		if !t.s.mayWrite() {
 			return ErrReadOnly
 		}
@@ -414,50 +424,93 @@ func (t *txn) setAside(ino Ino, row *nodeRow) error {
 // keeps its Ino. *InvalidError leaves everything as it was.
 func (r *Repo) Attach(ctx context.Context, ino, parent Ino, name string, s Save) (Saved, error) {
 	var out Saved
+	var at Ino
 	err := r.rename(ctx, ino, parent, name, func(t *txn, row, dir *nodeRow) error {
-		if row.Kind != KindLocal || isLocalPlace(dir, name) {
-			return fmt.Errorf("%w: %q is no name for an object", ErrInvalidName, name)
-		}
-		if err := t.checkName(parent, dir, name); err != nil {
+		err := t.mayAttach(row, dir, parent, name)
+		if err != nil {
 			return err
 		}
-		if !t.s.mayWrite() {
-			return ErrReadOnly
-		}
-		var err error
-		out, err = t.attach(ino, row, dir, parent, name, s)
+		at, err = t.attach(ino, row, dir, parent, name, func(ino Ino, row *nodeRow) error {
+			var err error
+			out, err = t.save(ino, row, s)
+			return err
+		})
 		return err
 	})
 	if err != nil {
 		return Saved{}, err
 	}
-	out.Node, err = r.Node(out.Node.Ino)
+	out.Node, err = r.Node(at)
 	return out, err
 }
 
-func (t *txn) attach(ino Ino, local, dir *nodeRow, parent Ino, name string, s Save) (Saved, error) {
+// AttachBlob is Attach for content that is no text; its chunks are stored, and
+// it becomes a blob. s.Ino is not looked at.
+func (r *Repo) AttachBlob(ctx context.Context, ino, parent Ino, name string, s BlobSave) (Saved, error) {
+	_, space, err := r.directory(parent)
+	if err != nil {
+		return Saved{}, fmt.Errorf("rename to %q: %w", name, err)
+	}
+	var out Saved
+	err = r.storeBlob(ctx, space, s, func(v BlobVersion) (Node, error) {
+		var at Ino
+		err := r.rename(ctx, ino, parent, name, func(t *txn, row, dir *nodeRow) error {
+			err := t.mayAttach(row, dir, parent, name)
+			if err == nil {
+				at, err = t.attach(ino, row, dir, parent, name, func(ino Ino, row *nodeRow) error {
+					row.Base = s.Rule
+					return t.putBlob(ino, row, row.Root, v)
+				})
+			}
+			return err
+		})
+		if err != nil {
+			return Node{}, err
+		}
+		out.Changed = true
+		out.Node, err = r.Node(at)
+		return out.Node, err
+	})
+	out.Wrote = out.Node.Version
+	return out, err
+}
+
+// mayAttach fails where a file is no local one that can become an object of that
+// name.
+func (t *txn) mayAttach(row, dir *nodeRow, parent Ino, name string) error {
+	if row.Kind != KindLocal || isLocalPlace(dir, name) {
+		return fmt.Errorf("%w: %q is no name for an object", ErrInvalidName, name)
+	}
+	if err := t.checkName(parent, dir, name); err != nil {
+		return err
+	}
+	if !t.s.mayWrite() {
+		return ErrReadOnly
+	}
+	return nil
+}
+
+// attach makes a local file an object, which save gives its content, and returns
+// the object's number.
+func (t *txn) attach(ino Ino, local, dir *nodeRow, parent Ino, name string, save func(Ino, *nodeRow) error) (Ino, error) {
 	back, err := t.comeBack(local, parent, dir, name)
 	if err != nil {
-		return Saved{}, err
+		return 0, err
 	}
 	t.unlink(ino, local)
 	t.delete(key(tableNode, ino))
 	if back != 0 {
 		row, err := getNode(t, back)
 		if err != nil {
-			return Saved{}, err
+			return 0, err
 		}
-		out, err := t.save(back, row, s)
-		out.Node.Ino = back
-		return out, err
+		return back, save(back, row)
 	}
 	row := &nodeRow{Kind: kindOfName(name), Stage: Fresh, Mode: local.Mode}
 	if err := t.makeObjectAs(ino, dir, name, row); err != nil {
-		return Saved{}, err
+		return 0, err
 	}
-	out, err := t.save(ino, row, s)
-	out.Node.Ino = ino
-	return out, err
+	return ino, save(ino, row)
 }
 
 // comeBack finds the object that a local file is to be again: the one that was
@@ -472,7 +525,7 @@ func (t *txn) comeBack(local *nodeRow, parent Ino, dir *nodeRow, name string) (I
 		return ino, err
 	}
 	obj, err := getObject(t, t.s.id, local.Origin)
-	if err != nil || obj.Kind != kindOfName(name) {
+	if err != nil || obj.Kind != kindOfName(name) && (obj.Kind != KindBlob || kindOfName(name) == KindObject) {
 		return 0, nil // gone without a trace, or of another kind
 	}
 	switch {

@@ -35,11 +35,12 @@ const (
 	KindLocalDir                  // a directory of this machine only
 	KindLocalLink                 // a symbolic link of this machine only
 	KindLink                      // a symbolic link that is an object
+	KindBlob                      // a blob object: content outside of the documents
 )
 
 var kindNames = map[Kind]string{KindRoot: "root", KindSpace: "space", KindFolder: "folder",
 	KindObject: "object", KindText: "text", KindLocal: "local", KindLocalDir: "local",
-	KindLocalLink: "local", KindLink: "link"}
+	KindLocalLink: "local", KindLink: "link", KindBlob: "blob"}
 
 // String returns the word that `echofs stat` prints.
 func (k Kind) String() string { return kindNames[k] }
@@ -54,7 +55,7 @@ func (k Kind) IsLocal() bool { return k == KindLocal || k == KindLocalDir || k =
 
 // IsFile reports whether a node of this kind is a replicated object with
 // content.
-func (k Kind) IsFile() bool { return k == KindObject || k == KindText }
+func (k Kind) IsFile() bool { return k == KindObject || k == KindText || k == KindBlob }
 
 // Stage is how far an object has come.
 type Stage uint8
@@ -101,6 +102,9 @@ type Node struct {
 	Origin   doc.ObjectID // KindLocal: the object it was renamed away from, if any
 	Version  Version      // the current version; zero unless Stage is Settled
 	Base     string       // the rule that chose the base of the last save here; "" for none
+	Of       doc.ObjectID // the object of which this is a version that is shown beside it; else zero
+
+	blob BlobVersion
 }
 
 // Content is what a file holds at one moment.

@@ -130,7 +130,7 @@ func (r *Repo) nodeRows(inos []Ino) ([]*nodeRow, error) {
 }
 
 // Content returns what an object's file holds now: a draft if there is one.
-// Fresh files are empty.
+// Fresh files are empty. ErrBlob for blobs: see OpenBlob.
 func (r *Repo) Content(ino Ino) (Content, error) {
 	row, err := getNode(r.store, ino)
 	if err != nil {
@@ -161,6 +161,8 @@ func currentText(r reader, row *nodeRow) ([]byte, error) {
 		return []byte(viewOf(KindText, v).Str), nil
 	case row.Kind == KindLink:
 		return []byte(row.Target + "\n"), nil
+	case row.Kind == KindBlob:
+		return nil, ErrBlob
 	}
 	return nil, ErrIsDir
 }

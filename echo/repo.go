@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"echofs/echo/blob"
 	"echofs/halo"
 )
 
@@ -37,6 +38,9 @@ type Options struct {
 	Store  Store
 	Engine Engine
 	Keys   Keys
+	// Chunks opens the store of the chunks of a space's blobs; nil keeps them in
+	// memory, for tests.
+	Chunks func(SpaceID) (blob.Store, error)
 
 	// Identity is the identity's credentials, genesis first. They are stored at
 	// the first Open and may be left out later.
@@ -50,6 +54,7 @@ type Options struct {
 	HoldAfter   int              // removals at a time beyond which they are held; DefaultHoldAfter if zero
 	HoldFor     time.Duration    // how long; DefaultHoldFor if zero
 	DraftQuota  int64            // DefaultDraftQuota if zero
+	Retention   time.Duration    // of versions of blobs that were replaced; DefaultBlobRetention if zero
 	Now         func() time.Time // time.Now if nil
 	Logger      *slog.Logger     // slog.Default() if nil
 }
@@ -68,7 +73,8 @@ type Repo struct {
 
 	closed  atomic.Bool
 	cancel  context.CancelFunc
-	stopped chan struct{} // closed when the settler has ended
+	cache   *blob.Cache
+	stopped chan struct{} // closed when settler and collector have ended
 	kick    chan struct{} // wakes the settler
 
 	sleepsUntil atomic.Int64 // ms: when the settler wakes by itself
@@ -94,10 +100,14 @@ func Open(ctx context.Context, opts Options) (*Repo, error) {
 	opts.DraftQuota = cmp.Or(opts.DraftQuota, DefaultDraftQuota)
 	opts.HoldAfter = cmp.Or(opts.HoldAfter, DefaultHoldAfter)
 	opts.HoldFor = cmp.Or(opts.HoldFor, DefaultHoldFor)
+	opts.Retention = cmp.Or(opts.Retention, DefaultBlobRetention)
+	if opts.Chunks == nil {
+		opts.Chunks = func(SpaceID) (blob.Store, error) { return blob.NewMem(), nil }
+	}
 	r := &Repo{
 		store: opts.Store, engine: opts.Engine, keys: opts.Keys, opts: opts,
 		now: opts.Now, log: opts.Logger, spaces: make(map[SpaceID]*Space),
-		stopped: make(chan struct{}), kick: make(chan struct{}, 1),
+		cache: blob.NewCache(blob.DefaultCacheSize), stopped: make(chan struct{}), kick: make(chan struct{}, 1),
 	}
 	if r.now == nil {
 		r.now = time.Now
@@ -112,7 +122,13 @@ func Open(ctx context.Context, opts Options) (*Repo, error) {
 		return nil, err
 	}
 	ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	go r.settler(ctx)
+	go func() {
+		defer close(r.stopped)
+		var background sync.WaitGroup
+		background.Go(func() { r.settler(ctx) })
+		background.Go(func() { r.collector(ctx) })
+		background.Wait()
+	}()
 	return r, nil
 }
 
@@ -172,8 +188,14 @@ func (r *Repo) Close() error {
 	return errors.Join(err, r.Flush())
 }
 
-// Flush makes everything acknowledged so far survive a power cut (fsync).
+// Flush makes everything acknowledged so far survive a power cut (fsync): chunks
+// first, since entries name them.
 func (r *Repo) Flush() error {
+	for _, s := range r.Spaces() {
+		if err := s.chunks.store.Sync(); err != nil {
+			return fmt.Errorf("flush: %w", err)
+		}
+	}
 	if err := r.store.Commit(&Batch{}, Disk); err != nil {
 		return fmt.Errorf("flush: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/fxamacker/cbor/v2"
 
+	"echofs/echo/blob"
 	"echofs/echo/doc"
 	"echofs/halo"
 )
@@ -48,6 +49,9 @@ type nodeRow struct {
 	Hidden   bool         `cbor:"20,keyasint,omitempty"` // removed, but not yet marked deleted
 	Settle   int64        `cbor:"21,keyasint,omitempty"` // ms: when a nascent object becomes settled
 	DraftAt  int64        `cbor:"22,keyasint,omitempty"` // ns
+	Root     blob.Address `cbor:"23,keyasint,omitzero"`  // KindBlob: of the version it shows
+	Rev      uint64       `cbor:"24,keyasint,omitempty"`
+	Of       doc.ObjectID `cbor:"25,keyasint,omitzero"`  // the object of which this is a version beside it
 	Seen     doc.Heads    `cbor:"30,keyasint,omitempty"` // Hidden: the version that was removed
 	Gone     string       `cbor:"31,keyasint,omitempty"` // Hidden: the name it was removed from
 }
@@ -59,6 +63,7 @@ func (n *nodeRow) node(ino Ino, readOnly bool) Node {
 		ModTime: time.Unix(0, n.ModTime), Changed: time.Unix(0, n.Changed),
 		Draft: n.HasDraft, ReadOnly: readOnly && !n.Kind.IsLocal(), Target: n.Target,
 		Origin: n.Origin, Version: Version{n.Heads}, Base: n.Base,
+		Of: n.Of, blob: n.blobVersion(),
 	}
 	if n.HasDraft {
 		node.Size = n.DraftLen

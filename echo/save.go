@@ -73,6 +73,9 @@ func (t *txn) save(ino Ino, row *nodeRow, s Save) (Saved, error) {
 		return Saved{}, fmt.Errorf("removed: %w", ErrNotFound)
 	}
 	row.Base = s.Rule
+	if row.Kind == KindBlob {
+		return t.saveText(ino, row, s.Data)
+	}
 	switch row.Stage {
 	case Fresh:
 		return t.saveFirst(ino, row, s.Data)
@@ -292,6 +295,9 @@ func (t *txn) consume(ino Ino) error {
 	case row.Stage != Settled:
 		t.dropObject(ino, row)
 		return nil
+	}
+	if others, err := t.hasBeside(row); err != nil || others || !row.Of.IsZero() {
+		return errors.Join(err, t.removeVersion(row))
 	}
 	t.dropDraft(ino, row)
 	t.putNode(ino, row)

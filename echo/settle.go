@@ -56,7 +56,6 @@ func (r *Repo) wake(ms int64) {
 
 // settler does what is due until ctx ends.
 func (r *Repo) settler(ctx context.Context) {
-	defer close(r.stopped)
 	for {
 		now := r.now().UnixMilli()
 		if err := r.settleDue(ctx, now); err != nil && ctx.Err() == nil {
@@ -268,6 +267,9 @@ func settledStructure(row *nodeRow, obj *objectRow, stored *doc.Value) *doc.Valu
 	s := readShape(stored)
 	s.Parent, s.Label = obj.Parent, obj.Label
 	structure := newStructure(s, row.ModTime/int64(time.Millisecond))
+	if row.Kind == KindBlob {
+		return structure
+	}
 	if own, _ := splitView(viewOf(row.Kind, stored)); own.source != nil {
 		structure = withEnds(structure, own)
 	}

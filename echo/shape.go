@@ -64,6 +64,8 @@ func readShape(v *doc.Value) shape {
 		s.Kind = KindFolder
 	case s.Type == TypeLink && isLink(s.Data):
 		s.Kind, s.Target = KindLink, s.Data.Get(keyTarget).Text()
+	case s.Type == TypeBlob && isBlob(s.Data):
+		s.Kind = KindBlob
 	case s.Type == TypeText && isBody(s.Data):
 		s.Kind = KindText
 	default:
@@ -148,6 +150,8 @@ func (s shape) shownLabel(id doc.ObjectID) string {
 		return s.Label
 	case s.Kind == KindFolder || s.Kind == KindLink:
 		return id.String()
+	case s.Kind == KindBlob:
+		return id.String() + ".bin"
 	case s.Kind == KindText:
 		return id.String() + ".md"
 	}

@@ -42,6 +42,7 @@ type Space struct {
 	schemas map[string]*model.Schema // by type, as far as they were looked up
 
 	removals removals
+	chunks   *chunks
 
 	feedsMu sync.RWMutex             // guards feeds; taken under mu
 	feeds   map[halo.FeedID]*feedRow // all of them, as stored; rows are not changed
@@ -110,6 +111,14 @@ func (r *Repo) openSpace(_ context.Context, id SpaceID) (*Space, error) {
 		waiting: make(map[entryRef]struct{}), removals: removals{waiting: make(map[Ino]removal)}}
 	if ok, err := getRow(r.store, key(tableSpace, id), &s.row); err != nil || !ok {
 		return nil, wrapf(orNotFound(ok, err), "space row")
+	}
+	store, err := r.opts.Chunks(id)
+	if err != nil {
+		return nil, err
+	}
+	s.chunks = newChunks(s, store)
+	if err := s.chunks.load(); err != nil {
+		return nil, err
 	}
 	s.ino = s.row.Ino
 	name := s.row.Name // the row is changed in place

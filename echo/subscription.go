@@ -20,6 +20,9 @@ const (
 	// Members: roles, members or keys of Event.Space changed, or there is a new
 	// space.
 	Members
+	// Chunks: of blobs of Event.Space, some are missing, or what was missing has
+	// come.
+	Chunks
 )
 
 // Event is one change.

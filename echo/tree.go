@@ -139,7 +139,7 @@ func (t *txn) place(id doc.ObjectID, obj *objectRow) error {
 	if hidden {
 		t.unlink(obj.Ino, row)
 		t.delete(key(tableDisplaced, t.s.id, id))
-		return nil
+		return t.placeBeside(id, obj, 0, "")
 	}
 	if row.Hidden { // removed here, and not yet marked deleted
 		return nil
@@ -158,7 +158,10 @@ func (t *txn) place(id doc.ObjectID, obj *objectRow) error {
 	if parent == t.s.ino && isReserved(plain) {
 		plain = names.Suffixed(plain, id6(id))
 	}
-	return t.link(obj.Ino, row, parent, plain)
+	if err := t.link(obj.Ino, row, parent, plain); err != nil {
+		return err
+	}
+	return t.placeBeside(id, obj, parent, plain)
 }
 
 // replaceChildren places again what depends on a folder that came, went or

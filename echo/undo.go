@@ -32,6 +32,12 @@ func (r *Repo) Restore(ctx context.Context, ino Ino, at string) (Saved, error) {
 	if err != nil {
 		return Saved{}, fmt.Errorf("restore %q: %w", row.Name, err)
 	}
+	if row.Kind == KindBlob { // its content must be here, or nobody might have it
+		if _, err := r.OpenBlob(ctx, s.id, blobVersion(then)); err != nil {
+			return Saved{}, fmt.Errorf("restore %q: %w", row.Name, err)
+		}
+		defer r.HoldBlob(s.id, blobVersion(then).Root)()
+	}
 	var out Saved
 	err = r.updateNode(ctx, ino, func(t *txn, row *nodeRow) error {
 		obj, d, now, err := t.editable(row)
@@ -41,8 +47,10 @@ func (r *Repo) Restore(ctx context.Context, ino Ino, at string) (Saved, error) {
 		if kind := readShape(then).Kind; kind != row.Kind {
 			return fmt.Errorf("it was of kind %s: %w", kind, ErrBadRevision)
 		}
-		edits, err := t.contentEdits(row, obj, now, then)
-		if err != nil {
+		var edits []doc.Edit
+		if row.Kind == KindBlob {
+			edits = restoreBlob(row.ID, now, then)
+		} else if edits, err = t.contentEdits(row, obj, now, then); err != nil {
 			return err
 		}
 		out, err = t.change(d, ino, row, nil, edits, now)
@@ -60,8 +68,8 @@ func (t *txn) editable(row *nodeRow) (*objectRow, *document, *doc.Value, error) 
 	if !t.s.mayWrite() {
 		return nil, nil, nil, ErrReadOnly
 	}
-	if row.Stage != Settled || row.Name == "" {
-		return nil, nil, nil, fmt.Errorf("not in the tree, or never saved: %w", ErrNotFound)
+	if row.Stage != Settled || row.Name == "" || !row.Of.IsZero() {
+		return nil, nil, nil, fmt.Errorf("not in the tree, never saved, or a version beside its object: %w", ErrNotFound)
 	}
 	obj, err := getObject(t, t.s.id, row.ID)
 	if err != nil {
@@ -78,6 +86,9 @@ func (t *txn) editable(row *nodeRow) (*objectRow, *document, *doc.Value, error) 
 // contentEdits returns the edits that give an object the content it has in
 // another structure.
 func (t *txn) contentEdits(row *nodeRow, obj *objectRow, from, to *doc.Value) ([]doc.Edit, error) {
+	if row.Kind == KindBlob {
+		return undoBlob(row.ID, from, to), nil
+	}
 	view := viewOf(row.Kind, to)
 	next, err := parseView(row.Kind, renderView(row.Kind, nil, nil, view, nil), view)
 	if err != nil {

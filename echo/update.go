@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"echofs/echo/blob"
 	"echofs/echo/doc"
 	"echofs/halo"
 )
@@ -22,6 +23,7 @@ type txn struct {
 
 	changes   []halo.Change // what the entry of this transaction says
 	imports   []halo.Import
+	own       []blob.Address // versions of blobs that the changes name and that were made here
 	events    []Event
 	after     []func()                  // run under the lock once the batch is durable
 	undo      []func()                  // run under the lock, last first, where it is not

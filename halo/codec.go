@@ -10,6 +10,9 @@ import (
 
 const maxElements = 1024 // of a list
 
+// MaxBlobs is how many blobs a Data entry names at most.
+const MaxBlobs = maxElements
+
 // The encoding of everything that is signed, hashed or stored: deterministic
 // CBOR (RFC 8949, 4.2.1) with integer map keys, definite lengths, no tags and
 // no floating point numbers.

@@ -2,6 +2,7 @@ package echotest
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"echofs/echo"
+	"echofs/echo/blob"
 	"echofs/echo/engine"
 	"echofs/halo"
 )
@@ -156,6 +158,9 @@ func NewVault(tb testing.TB, name string, opts echo.Options) *Vault {
 			tb.Fatal(err)
 		}
 	}
+	if opts.Chunks == nil {
+		opts.Chunks = memChunks()
+	}
 	if opts.SettleDelay == 0 {
 		opts.SettleDelay = 5 * time.Millisecond
 	}
@@ -241,6 +246,47 @@ func Send(tb testing.TB, a, b *echo.Space) {
 				tb.Fatal(err)
 			}
 			if next, err = b.Ingest(ctx, feed, next, entries); err != nil {
+				tb.Fatal(err)
+			}
+		}
+	}
+}
+
+// memChunks keeps the chunks of each space in memory, also while the vault is
+// closed.
+func memChunks() func(echo.SpaceID) (blob.Store, error) {
+	var mu sync.Mutex
+	stores := map[echo.SpaceID]blob.Store{}
+	return func(id echo.SpaceID) (blob.Store, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if stores[id] == nil {
+			stores[id] = blob.NewMem()
+		}
+		return stores[id], nil
+	}
+}
+
+// SendChunks gives b the chunks that it wants and a has.
+func SendChunks(tb testing.TB, a, b *echo.Space) {
+	tb.Helper()
+	const many = 64
+	none := map[[32]byte]bool{}
+	for {
+		list := b.WantedChunks(many, func(x [32]byte) bool { return none[x] })
+		if len(list) == 0 {
+			return
+		}
+		for _, x := range list {
+			sealed, err := a.Chunk(context.Background(), x)
+			if errors.Is(err, blob.ErrMissing) {
+				none[x] = true
+				continue
+			}
+			if err == nil {
+				err = b.PutChunk(x, sealed)
+			}
+			if err != nil {
 				tb.Fatal(err)
 			}
 		}
