@@ -8,8 +8,8 @@ import (
 
 // Of several versions of a blob that did not know of each other one has its name.
 // The others have nodes beside it, whose rows name the object they are of and the
-// root they show. To read or write such a file is to read or write that version;
-// to remove it takes the version out; to rename it makes it an object of its own.
+// root they show. To remove such a file takes the version out; to rename it or to
+// write it makes it an object of its own, with the name it has then.
 
 // maxBeside is how many versions of one blob are shown beside it.
 const maxBeside = 15
@@ -125,12 +125,12 @@ func (t *txn) hasBeside(row *nodeRow) (bool, error) {
 }
 
 // splitOff makes the version that a node shows an object of its own, under a
-// name of its own, with the same number.
-func (t *txn) splitOff(ino Ino, row, dir *nodeRow, name string) error {
+// name of its own, with the same number; its content is then that of version.
+func (t *txn) splitOff(ino Ino, row, dir *nodeRow, name string, version BlobVersion) error {
 	if !t.s.mayWrite() {
 		return ErrReadOnly
 	}
-	version, was := row.blobVersion(), *row
+	was := *row
 	t.unlink(ino, row)
 	t.delete(key(tableNode, ino))
 	t.delete(key(tableBeside, t.s.id, was.Of, was.Root))
@@ -141,7 +141,9 @@ func (t *txn) splitOff(ino Ino, row, dir *nodeRow, name string) error {
 	if err := t.newBlob(ino, next, version); err != nil {
 		return err
 	}
-	next.ModTime = was.ModTime
-	t.putNode(ino, next)
+	if version.Root == was.Root {
+		next.ModTime = was.ModTime
+		t.putNode(ino, next)
+	}
 	return t.removeVersion(&was)
 }

@@ -124,6 +124,9 @@ type BlobSave struct {
 	// are kept.
 	Base BlobVersion
 	Rule string // kept for Node.Base
+	// Seen is the version of a text that the file was when its author looked at
+	// it, nil for the current one: see SaveBlob.
+	Seen *Version
 	// Consume is a file that is removed by the same commit, as in Save.
 	Consume Ino
 	// Note returns what the work file is to have for blob.Recover from now on.
@@ -132,8 +135,9 @@ type BlobSave struct {
 
 // SaveBlob makes what was changed in a work file a new version of a file, which
 // becomes a blob if it is not one: a Fresh one as it is; a text that others may
-// have is deleted as of now, and a new object takes its name and inode number,
-// so that an edit that was not known here brings the text back beside it. The
+// have is deleted, as of the version that was seen, and a new object takes its name
+// and inode number, so that an edit that was not seen brings the text back beside
+// it. The
 // work file goes on from the new version. Errors: ErrReadOnly, ErrNotFound,
 // ErrIsDir, blob.ErrTooLarge, and those of the disk; then everything is as it
 // was. When it returns, the save survives the death of this process.
@@ -210,7 +214,7 @@ func (t *txn) saveBlob(s BlobSave, v BlobVersion) error {
 		return fmt.Errorf("removed: %w", ErrNotFound)
 	}
 	row.Base = s.Rule
-	if err := t.putBlob(s.Ino, row, s.Base.Root, v); err != nil {
+	if err := t.putBlob(s.Ino, row, s.Base.Root, s.Seen, v); err != nil {
 		return err
 	}
 	if s.Consume == 0 {
@@ -220,12 +224,12 @@ func (t *txn) saveBlob(s BlobSave, v BlobVersion) error {
 }
 
 // putBlob gives a file's object a version in the place of another.
-func (t *txn) putBlob(ino Ino, row *nodeRow, base blob.Address, v BlobVersion) error {
+func (t *txn) putBlob(ino Ino, row *nodeRow, base blob.Address, seen *Version, v BlobVersion) error {
 	switch {
 	case row.Stage == Settled && row.Kind == KindBlob:
 		return t.replaceVersion(ino, row, base, v)
 	case row.Stage == Settled:
-		return t.becomeAnother(ino, row, v)
+		return t.becomeAnother(ino, row, seen, v)
 	}
 	return t.newBlob(ino, row, v)
 }
@@ -260,13 +264,17 @@ func (t *txn) newBlob(ino Ino, row *nodeRow, v BlobVersion) error {
 
 // replaceVersion is a save of a blob that others may have.
 func (t *txn) replaceVersion(ino Ino, row *nodeRow, base blob.Address, v BlobVersion) error {
-	id := row.objectID()
+	if !row.Of.IsZero() {
+		dir, err := getNode(t, row.Parent)
+		if err != nil {
+			return err
+		}
+		return t.splitOff(ino, row, dir, row.Name, v)
+	}
+	id := row.ID
 	structure, err := getValue(t, t.s.id, id)
 	if err != nil {
 		return err
-	}
-	if !row.Of.IsZero() {
-		base = row.Root // a version of its own, whatever became of the one with the name
 	}
 	edits := []doc.Edit{putVersion(id, v)}
 	if structure.At(keyData, blobField, base.String()) != nil {
@@ -288,8 +296,8 @@ func (t *txn) editBlob(id doc.ObjectID, structure *doc.Value, root blob.Address,
 
 // becomeAnother makes a text a blob: a new object, with the name and the number
 // that the file has.
-func (t *txn) becomeAnother(ino Ino, row *nodeRow, v BlobVersion) error {
-	next, err := t.succeed(ino, row, KindBlob)
+func (t *txn) becomeAnother(ino Ino, row *nodeRow, seen *Version, v BlobVersion) error {
+	next, err := t.succeed(ino, row, seen, KindBlob)
 	if err != nil {
 		return err
 	}
@@ -299,23 +307,23 @@ func (t *txn) becomeAnother(ino Ino, row *nodeRow, v BlobVersion) error {
 // saveText makes a blob a text: a new object, with the name and the number that
 // the file has. What others save of the blob meanwhile brings it back beside the
 // text. A version that is shown beside its object stays a blob.
-func (t *txn) saveText(ino Ino, row *nodeRow, data []byte) (Saved, error) {
+func (t *txn) saveText(ino Ino, row *nodeRow, seen *Version, data []byte) (Saved, error) {
 	if _, err := parseBody(data); err != nil {
 		return Saved{}, err
 	}
 	if !row.Of.IsZero() || kindOfName(row.Name) != KindText {
 		return Saved{}, &InvalidError{Reason: ErrBlob.Error(), NotText: true}
 	}
-	next, err := t.succeed(ino, row, KindText)
+	next, err := t.succeed(ino, row, seen, KindText)
 	if err != nil {
 		return Saved{}, err
 	}
 	return t.saveFirst(ino, next, data)
 }
 
-// succeed deletes the object of a file, as of what it is now, and returns the
-// row of a fresh one in its place.
-func (t *txn) succeed(ino Ino, row *nodeRow, kind Kind) (*nodeRow, error) {
+// succeed deletes the object of a file, as of the version that was seen, and
+// returns the row of a fresh one in its place.
+func (t *txn) succeed(ino Ino, row *nodeRow, seen *Version, kind Kind) (*nodeRow, error) {
 	dir, err := getNode(t, row.Parent)
 	if err != nil {
 		return nil, err
@@ -345,12 +353,19 @@ func (t *txn) succeed(ino Ino, row *nodeRow, kind Kind) (*nodeRow, error) {
 	if others { // they stay
 		err = t.removeVersion(row)
 	} else {
-		err = t.setDeleted(row.ID, true)
+		err = t.deleteSeen(row.ID, headsOf(seen))
 	}
 	if err != nil {
 		return nil, err
 	}
 	return next, t.makeObjectAs(ino, dir, name, next)
+}
+
+func headsOf(v *Version) doc.Heads {
+	if v == nil {
+		return nil
+	}
+	return v.Heads
 }
 
 // dropVersions forgets the versions of an object that nobody else has.
@@ -462,4 +477,65 @@ func (k spaceKeys) OpenKey(epoch halo.EpochID, id [32]byte) (halo.Secret, error)
 		return halo.Secret{}, fmt.Errorf("no key of epoch %s: %w", epoch.Short(), ErrUnavailable)
 	}
 	return key.BlobKey(k.s.id, id), nil
+}
+
+// KnowsBlob reports whether a version of a file, whose root begins so, was
+// committed.
+func (r *Repo) KnowsBlob(ino Ino, prefix [8]byte) (bool, error) {
+	row, s, err := r.objectNode(ino)
+	if err != nil {
+		return false, fmt.Errorf("versions of a blob: %w", err)
+	}
+	known := false
+	err = scanPrefix(r.store, append(key(tableBlob, s.id, row.ID), prefix[:]...), func(_, _ []byte) bool {
+		known = true
+		return false
+	})
+	return known, wrapf(err, "versions of a blob")
+}
+
+// BlobSeen returns the version of a blob that had its name when somebody was
+// looking at a version of the object.
+func (r *Repo) BlobSeen(ctx context.Context, ino Ino, seen Version) (BlobVersion, error) {
+	row, s, err := r.objectNode(ino)
+	if err != nil {
+		return BlobVersion{}, fmt.Errorf("version that was seen: %w", err)
+	}
+	if len(seen.Heads) == 0 || seen.Heads.Equal(row.Heads) || row.Stage != Settled {
+		return row.blobVersion(), nil
+	}
+	structure, err := r.readStructure(ctx, s, row.ID, seen.Heads)
+	if err != nil {
+		return BlobVersion{}, fmt.Errorf("version that was seen: %w", err)
+	}
+	return blobVersion(structure), nil
+}
+
+// ReplaceByBlob gives the content of one blob to another file and removes the
+// first, as a rename does. base is as for BlobSave.
+func (r *Repo) ReplaceByBlob(ctx context.Context, from, to Ino, base BlobVersion, rule string) (Saved, error) {
+	err := r.updateNode(ctx, to, func(t *txn, row *nodeRow) error {
+		src, err := getNode(t, from)
+		switch {
+		case err != nil:
+			return err
+		case src.Kind != KindBlob || !row.Kind.IsFile() || src.Space != row.Space:
+			return ErrCrossSpace
+		case !t.s.mayWrite():
+			return ErrReadOnly
+		}
+		v := src.blobVersion()
+		v.Rev = base.Rev + 1
+		row.Base = rule
+		t.own = append(t.own, v.Root)
+		if err := t.putBlob(to, row, base.Root, nil, v); err != nil {
+			return err
+		}
+		return t.consume(from)
+	})
+	if err != nil {
+		return Saved{}, fmt.Errorf("replace: %w", err)
+	}
+	n, err := r.Node(to)
+	return Saved{Wrote: n.Version, Changed: true, Node: n}, err
 }

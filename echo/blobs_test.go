@@ -490,11 +490,13 @@ func TestBlobsConverge(t *testing.T) {
 				delete(live, seen[i][name])
 			case "meet":
 				j := (i + 1) % 3
+				settleSpaces(t, spaces[i], spaces[j])
 				exchange(t, spaces[i], spaces[j])
 				seen[j] = blobs(t, vaults[j], spaces[j])
 			}
 			seen[i] = blobs(t, vaults[i], spaces[i])
 		}
+		settleSpaces(t, spaces...)
 		for range 2 {
 			for i := range spaces {
 				exchange(t, spaces[i], spaces[(i+1)%3])

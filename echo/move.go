@@ -37,7 +37,7 @@ func (r *Repo) Move(ctx context.Context, ino, parent Ino, name string, replace b
 			row.Label, row.Changed = name, t.now.UnixNano()
 			return t.link(ino, row, parent, name)
 		case !row.Of.IsZero():
-			return t.splitOff(ino, row, dir, name)
+			return t.splitOff(ino, row, dir, name, row.blobVersion())
 		}
 		return t.moveObject(ino, row, dir, name)
 	})
@@ -459,7 +459,7 @@ func (r *Repo) AttachBlob(ctx context.Context, ino, parent Ino, name string, s B
 			if err == nil {
 				at, err = t.attach(ino, row, dir, parent, name, func(ino Ino, row *nodeRow) error {
 					row.Base = s.Rule
-					return t.putBlob(ino, row, row.Root, v)
+					return t.putBlob(ino, row, row.Root, s.Seen, v)
 				})
 			}
 			return err

@@ -63,7 +63,10 @@ func (n *nodeRow) node(ino Ino, readOnly bool) Node {
 		ModTime: time.Unix(0, n.ModTime), Changed: time.Unix(0, n.Changed),
 		Draft: n.HasDraft, ReadOnly: readOnly && !n.Kind.IsLocal(), Target: n.Target,
 		Origin: n.Origin, Version: Version{n.Heads}, Base: n.Base,
-		Of: n.Of, blob: n.blobVersion(),
+		Of: n.Of,
+	}
+	if n.Kind == KindBlob {
+		node.blob = n.blobVersion()
 	}
 	if n.HasDraft {
 		node.Size = n.DraftLen

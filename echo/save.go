@@ -74,7 +74,7 @@ func (t *txn) save(ino Ino, row *nodeRow, s Save) (Saved, error) {
 	}
 	row.Base = s.Rule
 	if row.Kind == KindBlob {
-		return t.saveText(ino, row, s.Data)
+		return t.saveText(ino, row, s.Base, s.Data)
 	}
 	switch row.Stage {
 	case Fresh:

@@ -38,8 +38,8 @@ func (h *writeHandle) commit(ctx context.Context) error {
 	h.f.awaitReaders(ctx, h.who.last())
 	base, rule := h.baseFor(n)
 	out, err := h.t.repo.Save(ctx, echo.Save{Ino: ino, Data: data, Base: base, Rule: rule, Quiet: true})
-	if isNotText(err) && n.Stage == echo.Fresh && n.Kind == echo.KindText {
-		return h.makeLocal(ctx, n)
+	if isNotText(err) {
+		return h.becomeBlob(ctx, n, base, rule)
 	}
 	if err != nil {
 		return err
@@ -89,16 +89,11 @@ func (h *writeHandle) baseFor(n echo.Node) (*echo.Version, string) {
 }
 
 // comeBack saves bytes whose file was removed by somebody else while they were
-// written: a delete does not discard what its author had not seen. The file is
-// made again where it was, or beside it if there is another one by now.
+// written: a delete does not discard what its author had not seen.
 func (h *writeHandle) comeBack(ctx context.Context, data []byte, at uint64) error {
-	was := h.f.last()
-	n, err := h.t.repo.CreateFile(ctx, was.Parent, was.Name, was.Mode)
-	if errors.Is(err, echo.ErrExists) {
-		n, err = h.t.repo.CreateFile(ctx, was.Parent, "removed-"+was.ID.String()+"-"+was.Name, was.Mode)
-	}
+	n, err := h.t.makeAgain(ctx, h.f.last())
 	if err != nil {
-		return fmt.Errorf("make %q again: %w", was.Name, err)
+		return err
 	}
 	h.f.redirect(n.Ino)
 	out, err := h.t.repo.Save(ctx, echo.Save{Ino: n.Ino, Data: data, Rule: ruleCurrent})
@@ -108,6 +103,19 @@ func (h *writeHandle) comeBack(ctx context.Context, data []byte, at uint64) erro
 	h.saved(at, &out.Wrote)
 	h.t.bases.wrote(h.who.last(), n.ID, out.Wrote)
 	return nil
+}
+
+// makeAgain makes a file again that was removed: where it was, or beside it if
+// there is another one by now.
+func (t *tree) makeAgain(ctx context.Context, was echo.Node) (echo.Node, error) {
+	n, err := t.repo.CreateFile(ctx, was.Parent, was.Name, was.Mode)
+	if errors.Is(err, echo.ErrExists) {
+		n, err = t.repo.CreateFile(ctx, was.Parent, "removed-"+was.ID.String()+"-"+was.Name, was.Mode)
+	}
+	if err != nil {
+		return n, fmt.Errorf("make %q again: %w", was.Name, err)
+	}
+	return n, nil
 }
 
 // restoreTime sets the time again that a program had set for unsaved bytes, as
@@ -157,11 +165,12 @@ func asInvalid(err error) *echo.InvalidError {
 	return &echo.InvalidError{Reason: "could not be saved: " + err.Error()}
 }
 
-// becomeLocal makes a fresh file that outgrew a text object a local one.
-func (h *writeHandle) becomeLocal(ctx context.Context) error {
+// outgrow makes a fresh file a blob whose content is more than a text may have,
+// or shows that it is none.
+func (h *writeHandle) outgrow(ctx context.Context) error {
 	h.commitMu.Lock()
 	defer h.commitMu.Unlock()
-	if h.localHandle() != nil {
+	if h.streaming() != nil {
 		return nil
 	}
 	n, err := h.t.repo.Node(h.f.ino)
@@ -171,23 +180,47 @@ func (h *writeHandle) becomeLocal(ctx context.Context) error {
 	if n.Stage != echo.Fresh || n.Kind != echo.KindText {
 		return &echo.InvalidError{Reason: "larger than the limit", TooLarge: true}
 	}
-	return h.makeLocal(ctx, n)
+	return h.toBlob(ctx, n)
 }
 
-// makeLocal turns the file into a local one that holds the buffer. The bytes are
-// on disk before the node changes; h.commitMu is held.
-func (h *writeHandle) makeLocal(ctx context.Context, n echo.Node) error {
+// becomeBlob saves a buffer that is no text as a blob, which the file is from
+// then on. h.commitMu is held.
+func (h *writeHandle) becomeBlob(ctx context.Context, n echo.Node, base *echo.Version, rule string) error {
+	if err := h.toBlob(ctx, n); err != nil {
+		return err
+	}
+	b := h.streaming().(*blobHandle)
+	b.v.mu.Lock()
+	b.v.seen, b.v.rule = base, rule
+	b.v.mu.Unlock()
+	return b.v.save(ctx)
+}
+
+// toBlob lets a blob's handle take the place of this one, with what the
+// buffer holds; h.commitMu is held.
+func (h *writeHandle) toBlob(ctx context.Context, n echo.Node) error {
+	v, _, _ := h.t.blobs.get(n, true) // the kernel's cache is bypassed since the open
+	b := &blobHandle{v: v, flags: h.flags, who: h.who}
+	h.t.blobs.mu.Lock()
+	v.writers++
+	h.t.blobs.mu.Unlock()
 	h.mu.Lock()
-	err := h.t.local.write(n.Ino, h.buf)
-	h.mu.Unlock()
+	defer h.mu.Unlock()
+	err := b.truncate(0)
+	if err == nil && len(h.buf) > 0 {
+		err = b.write(0, h.buf, 0)
+	} else if err == nil {
+		_, err = v.forWriting(ctx)
+	}
 	if err != nil {
+		h.t.blobs.mu.Lock()
+		v.writers--
+		h.t.blobs.mu.Unlock()
+		h.t.blobs.drop(v)
 		return err
 	}
-	local, err := h.t.repo.MakeLocal(ctx, n.Ino)
-	if err != nil {
-		return err
-	}
-	return h.moveToLocal(ctx, local)
+	h.stream, h.buf, h.dirty = b, nil, false
+	return nil
 }
 
 // moveToLocal replaces the buffer by the local file that the node has become.
@@ -202,7 +235,7 @@ func (h *writeHandle) moveToLocal(ctx context.Context, n echo.Node) error {
 		_, err = b.WriteAt(h.buf, 0)
 	}
 	if err == nil {
-		h.local, h.buf, h.dirty = l, nil, false
+		h.stream, h.buf, h.dirty = l, nil, false
 	}
 	h.mu.Unlock()
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"echofs/echo"
+	"echofs/echo/blob"
 )
 
 // errnos is the one table from errors to what a program sees. The first that
@@ -31,6 +32,9 @@ var errnos = []struct {
 	{echo.ErrNoConflict, syscall.ESTALE}, // settled while the file was open
 	{echo.ErrTooLarge, syscall.EFBIG},
 	{echo.ErrDraftQuota, syscall.EDQUOT},
+	{blob.ErrTooLarge, syscall.EFBIG},
+	{echo.ErrUnavailable, syscall.ETIMEDOUT},
+	{blob.ErrMissing, syscall.ETIMEDOUT},
 	{echo.ErrClosed, syscall.ESHUTDOWN},
 	{echo.ErrEngine, syscall.EIO},
 	{echo.ErrBadQuery, syscall.ENOENT}, // the name of a directory that is not

@@ -51,6 +51,22 @@ func (t *tree) acquire(n echo.Node) *file {
 	return f
 }
 
+// again counts one more opening of a file that is open.
+func (t *tree) again(f *file) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f.opens++
+}
+
+// setNode notes what a node has become.
+func (f *file) setNode(n echo.Node) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.gone {
+		f.node = n
+	}
+}
+
 // drop undoes one acquire; the last one closes what is open.
 func (f *file) drop() {
 	f.t.mu.Lock()

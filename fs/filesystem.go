@@ -51,9 +51,14 @@ func New(repo *echo.Repo, opts Options) (*FileSystem, error) {
 		cancel()
 		return nil, fmt.Errorf("file system: %w", err)
 	}
+	if err := t.blobs.recover(ctx); err != nil {
+		cancel()
+		return nil, fmt.Errorf("file system: %w", err)
+	}
 	fsys := &FileSystem{tree: t, cancel: cancel}
 	fsys.sub = repo.Subscribe(echo.Data | echo.Added | echo.Removed)
 	fsys.told.Go(func() { t.invalidate(fsys.sub) })
+	fsys.told.Go(func() { t.blobs.run(ctx) })
 	return fsys, nil
 }
 

@@ -98,6 +98,8 @@ func (t *tree) openAs(n echo.Node, a author, flags uint32, out *fuse.OpenOut) er
 	case n.Kind == echo.KindLocal:
 		h, err = t.openLocal(n, flags, a)
 		out.OpenFlags = fuse.FOPEN_KEEP_CACHE
+	case n.Kind == echo.KindBlob || t.blobs.has(n.Ino):
+		h, out.OpenFlags, err = t.openBlob(t.ctx, n, flags, a)
 	case n.Kind.IsFile() && (wantsWrite(flags) || flags&syscall.O_TRUNC != 0):
 		h, err = t.openWrite(n, flags, a)
 		out.OpenFlags = fuse.FOPEN_DIRECT_IO

@@ -162,7 +162,7 @@ func (t *tree) tellData(e echo.Event) {
 	if e.Quiet {
 		return
 	}
-	if e.Kind.IsFile() {
+	if e.Kind.IsFile() && e.Kind != echo.KindBlob { // see blobViews for theirs
 		t.notifyNode(e.Ino)
 		return
 	}
@@ -191,6 +191,13 @@ func (t *tree) notifyNode(ino echo.Ino) {
 		t.told.Add(1)
 		t.heard(s.InodeNotify(uint64(ino), 0, 0))
 	}
+}
+
+// tellAttr tells the kernel at once that size and times of a file changed; see
+// tellKernel.
+func (t *tree) tellAttr(f *file) {
+	ino, _ := f.saveTo()
+	t.notifyAttr(ino)
 }
 
 func (t *tree) notifyAttr(ino echo.Ino) {

@@ -140,6 +140,15 @@ func (h *localHandle) write(tid uint32, data []byte, off int64) error {
 	return nil
 }
 
+// size returns the length of the content, 0 where that is not known.
+func (h *localHandle) size() int64 {
+	st, err := h.file.Stat()
+	if err != nil {
+		return 0
+	}
+	return st.Size()
+}
+
 func (h *localHandle) touched() {
 	h.f.mu.Lock()
 	defer h.f.mu.Unlock()
@@ -200,16 +209,19 @@ func (h *localHandle) release(ctx context.Context) {
 // saveBacking saves what was written through a local handle after its file had
 // become an object.
 func (t *tree) saveBacking(ctx context.Context, h *localHandle, target echo.Ino) error {
-	data, err := io.ReadAll(io.NewSectionReader(h.file, 0, maxBuffer))
-	if err != nil {
-		return err
-	}
 	n, err := t.repo.Node(target)
 	if err != nil {
 		return err
 	}
 	a := h.who.last()
 	base, rule := t.bases.base(a, n.ID)
+	data, err := io.ReadAll(io.NewSectionReader(h.file, 0, maxText+1))
+	if err != nil {
+		return err
+	}
+	if kindOf(n.Name) != echo.KindObject && (len(data) > maxText || looksBinary(data)) {
+		return t.saveBackingBlob(ctx, h, n, base, rule)
+	}
 	saved, err := t.repo.Save(ctx, echo.Save{Ino: target, Data: data, Base: base, Rule: rule})
 	if err != nil {
 		if _, draftErr := t.repo.PutDraft(ctx, target, data, asInvalid(err)); draftErr != nil {

@@ -19,8 +19,7 @@ import (
 // What a rename is follows from what is renamed and where to:
 //
 //	local file    -> local name                 a rename
-//	local file    -> name where no file is      the file becomes an object, or
-//	                                            stays local if it is no text
+//	local file    -> name where no file is      the file becomes an object
 //	any file      -> name of an object          a save of that object
 //	object        -> new name                   a rename, one mutation
 //	object        -> local name                 a backup: its content becomes a
@@ -95,6 +94,14 @@ func (r *renaming) exchange() error {
 func (r *renaming) find() (err error) {
 	if r.src, err = r.t.child(r.from.parent, r.from.name); err != nil {
 		return err
+	}
+	if r.t.blobs.has(r.src.Ino) { // what was written goes with the name
+		if err = r.t.blobs.save(r.ctx, r.src.Ino); err != nil {
+			return err
+		}
+		if r.src, err = r.t.child(r.from.parent, r.from.name); err != nil {
+			return err
+		}
 	}
 	r.dst, err = r.t.child(r.to.parent, r.to.name)
 	if err != nil && !errors.Is(err, echo.ErrNotFound) {
@@ -214,11 +221,8 @@ func (r *renaming) replaced(ino echo.Ino) {
 
 // backUp renames an object to a local name.
 func (r *renaming) backUp() error {
-	data, err := r.content()
+	size, err := r.copyOut()
 	if err != nil {
-		return err
-	}
-	if err := r.t.local.write(r.src.Ino, data); err != nil {
 		return err
 	}
 	r.expectRemoved()
@@ -229,7 +233,7 @@ func (r *renaming) backUp() error {
 	}
 	r.replaced(replaced)
 	_ = os.Chtimes(r.t.local.path(n.Ino), time.Time{}, n.ModTime)
-	if size := int64(len(data)); size != n.Size {
+	if size != n.Size {
 		if _, err := r.t.repo.SetAttr(r.ctx, n.Ino, echo.AttrChange{Size: &size}); err != nil {
 			return err
 		}
@@ -298,6 +302,9 @@ func (r *renaming) save(object echo.Node, data []byte) echo.Save {
 // saveOver renames a file onto an object: a save of that object, which keeps its
 // id, by the author of the file. If it is refused the file stays.
 func (r *renaming) saveOver() error {
+	if r.isBlob(r.dst.Kind) {
+		return r.saveBlobOver()
+	}
 	data, err := r.content()
 	if err != nil {
 		return err
@@ -322,22 +329,19 @@ func (r *renaming) saveOver() error {
 }
 
 // attach renames a local file to a name where no file is: it becomes an object,
-// or is again the one that it was or that was just there. A file that is no text
-// stays local.
+// or is again the one that it was or that was just there. What a structured file
+// cannot be stays local.
 func (r *renaming) attach() error {
 	if r.replaces() {
 		return r.move() // the file that is there is local too
 	}
+	if r.isBlob(kindOf(r.to.name)) {
+		return r.attachBlob()
+	}
 	data, err := r.content()
 	var saved echo.Saved
 	if err == nil {
-		back := r.dst
-		if id, ok := r.t.departedFrom(r.to); ok {
-			back.ID = id
-		} else {
-			back.ID = r.src.Origin
-		}
-		s := r.save(back, data)
+		s := r.save(r.was(), data)
 		r.expectRemoved()
 		saved, err = r.t.repo.Attach(r.ctx, r.src.Ino, r.to.parent, r.to.name, s)
 	}
@@ -349,6 +353,17 @@ func (r *renaming) attach() error {
 	}
 	r.became(saved.Node, saved)
 	return nil
+}
+
+// was returns the object that a renamed local file is to be again, if it is.
+func (r *renaming) was() echo.Node {
+	back := r.dst
+	if id, ok := r.t.departedFrom(r.to); ok {
+		back.ID = id
+	} else {
+		back.ID = r.src.Origin
+	}
+	return back
 }
 
 // became settles what is left when the renamed file is an object now.

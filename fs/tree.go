@@ -26,6 +26,7 @@ type tree struct {
 	proc    *authors
 	bases   *bases
 	local   localDir
+	blobs   *blobViews
 	heirs   successors
 	control *control
 	dirty   *dirtySet
@@ -67,6 +68,7 @@ func newTree(ctx context.Context, repo *echo.Repo, opts Options, proc procfs) *t
 		own: make(map[entryKey]time.Time),
 	}
 	t.control = newControl(t)
+	t.blobs = newBlobViews(t, opts.LocalDir)
 	return t
 }
 
@@ -152,7 +154,7 @@ func (t *tree) attr(n echo.Node, out *fuse.Attr) bool {
 		t.owner.attr(n, out)
 		return true
 	}
-	n, writing := f.live(n)
+	n, writing := f.live(t.blobs.live(n))
 	t.owner.attr(n, out)
 	return !writing
 }
@@ -183,7 +185,11 @@ func (t *tree) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut)
 	if in.Flags()&fuse.FUSE_GETATTR_FH == 0 {
 		return fuse.OK
 	}
-	if h, ok := t.handle(in.Fh()).(*writeHandle); ok { // a seek to the end
+	switch h := t.handle(in.Fh()).(type) { // a seek to the end
+	case *writeHandle:
+		out.Size = uint64(h.size())
+		out.SetTimeout(0)
+	case *blobHandle:
 		out.Size = uint64(h.size())
 		out.SetTimeout(0)
 	}
@@ -263,6 +269,9 @@ func (t *tree) openToTruncate(n echo.Node, a author) (handle, error) {
 	switch {
 	case n.Kind == echo.KindLocal:
 		return t.openLocal(n, syscall.O_WRONLY, a)
+	case n.Kind == echo.KindBlob || t.blobs.has(n.Ino):
+		h, _, err := t.openBlob(t.ctx, n, syscall.O_WRONLY, a)
+		return h, err
 	case n.Kind.IsFile():
 		return t.openWrite(n, syscall.O_WRONLY, a)
 	}

@@ -32,7 +32,7 @@ type writeHandle struct {
 	base    *echo.Version // the version that buf started from; nil where nothing of it is left
 	began   int           // the size that buf started with
 	covered int           // how much from its beginning was written over
-	local   *localHandle  // the file became a local one
+	stream  stream        // the file became a blob, or a local one
 }
 
 // errEmptied is why a truncation with nothing written after it is not a save.
@@ -67,10 +67,8 @@ func (t *tree) openWrite(n echo.Node, flags uint32, a author) (*writeHandle, err
 func (h *writeHandle) size() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.local != nil {
-		if st, err := h.local.file.Stat(); err == nil {
-			return int(st.Size())
-		}
+	if h.stream != nil {
+		return int(h.stream.size())
 	}
 	return len(h.buf)
 }
@@ -81,14 +79,15 @@ func (h *writeHandle) unsaved() bool {
 	return h.dirty
 }
 
-func (h *writeHandle) localHandle() *localHandle {
+// streaming returns the handle that took the place of this one, or nil.
+func (h *writeHandle) streaming() stream {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.local
+	return h.stream
 }
 
 func (h *writeHandle) read(buf []byte, off int64) ([]byte, error) {
-	if l := h.localHandle(); l != nil {
+	if l := h.streaming(); l != nil {
 		return l.read(buf, off)
 	}
 	if !wantsRead(h.flags) {
@@ -102,16 +101,19 @@ func (h *writeHandle) read(buf []byte, off int64) ([]byte, error) {
 
 func (h *writeHandle) write(tid uint32, data []byte, off int64) error {
 	for {
-		l := h.localHandle()
+		l := h.streaming()
 		if l != nil {
 			return l.write(tid, data, off)
 		}
-		err := h.writeBuffer(tid, data, off)
+		err := error(syscall.EFBIG)
+		if !h.isFresh() || !looksBinary(data) {
+			err = h.writeBuffer(tid, data, off)
+		}
 		if !errors.Is(err, syscall.EFBIG) {
 			return err
 		}
 		ctx, cancel := h.t.saveContext()
-		err = h.becomeLocal(ctx)
+		err = h.outgrow(ctx)
 		cancel()
 		if err != nil {
 			h.t.log.Debug("file too large", "inode", h.f.ino, "error", err)
@@ -120,11 +122,17 @@ func (h *writeHandle) write(tid uint32, data []byte, off int64) error {
 	}
 }
 
+// isFresh reports whether the file is new and can become a blob.
+func (h *writeHandle) isFresh() bool {
+	n := h.f.last()
+	return n.Kind == echo.KindText && n.Stage == echo.Fresh
+}
+
 // writeBuffer writes into the buffer, which grows as needed; EFBIG where the
 // content would be more than an object may have.
 func (h *writeHandle) writeBuffer(tid uint32, data []byte, off int64) error {
 	limit := int64(maxBuffer)
-	if n := h.f.last(); n.Kind == echo.KindText && n.Stage == echo.Fresh {
+	if h.isFresh() {
 		limit = maxText
 	}
 	h.who.writing(h.t.proc, tid)
@@ -171,8 +179,16 @@ func (h *writeHandle) grow(size int) {
 }
 
 func (h *writeHandle) truncate(size int64) error {
-	if l := h.localHandle(); l != nil {
+	if l := h.streaming(); l != nil {
 		return l.truncate(size)
+	}
+	if size > maxText && h.isFresh() {
+		ctx, cancel := h.t.saveContext()
+		defer cancel()
+		if err := h.outgrow(ctx); err != nil {
+			return err
+		}
+		return h.streaming().truncate(size)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -192,7 +208,7 @@ func (h *writeHandle) truncate(size int64) error {
 
 // flush commits. Content that is not valid is left alone until the last close.
 func (h *writeHandle) flush(ctx context.Context, tid uint32) error {
-	if l := h.localHandle(); l != nil {
+	if l := h.streaming(); l != nil {
 		return l.flush(ctx, tid)
 	}
 	h.commitMu.Lock()
@@ -219,7 +235,7 @@ func (h *writeHandle) flush(ctx context.Context, tid uint32) error {
 
 // fsync commits and makes all that was saved survive a power cut.
 func (h *writeHandle) fsync(ctx context.Context) error {
-	if l := h.localHandle(); l != nil {
+	if l := h.streaming(); l != nil {
 		return l.fsync(ctx)
 	}
 	h.commitMu.Lock()
@@ -251,9 +267,12 @@ func (h *writeHandle) changed() {
 // release saves what came after the last close, from pages of a mapping, and
 // keeps as a draft what cannot be saved.
 func (h *writeHandle) release(ctx context.Context) {
-	if l := h.localHandle(); l != nil {
+	if l := h.streaming(); l != nil {
 		if err := l.flush(ctx, 0); err != nil {
-			h.t.log.Error("close local file", "inode", h.f.ino, "error", err)
+			h.t.log.Error("close file", "inode", h.f.ino, "error", err)
+		}
+		if b, ok := l.(*blobHandle); ok {
+			b.release(ctx)
 		}
 		h.t.changed(h.f.ino)
 	} else if h.unsaved() { // else close has saved it and told the kernel

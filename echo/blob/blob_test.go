@@ -467,8 +467,8 @@ func TestTheVersionThatWasBuiltIsKnownAfterACrash(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := bytes.Equal(rec.Built[:8], root[:8]); got != want || rec.Dirty() == want {
-			t.Errorf("built %x, root %s, dirty %v; want them to agree: %v", rec.Built[:8], root, rec.Dirty(), want)
+		if got := bytes.Equal(rec.Built[:8], root[:8]); got != want || !rec.Dirty() {
+			t.Errorf("built %x, root %s, dirty %v; want them to agree: %v, and dirty", rec.Built[:8], root, rec.Dirty(), want)
 		}
 		_ = rec.Close()
 	}

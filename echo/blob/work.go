@@ -102,8 +102,10 @@ func RemoveWork(path string) error {
 
 // Recovered is what a crash left of a work file.
 type Recovered struct {
-	Note  []byte
-	Built Address // the version that was made of it last, if nothing was changed since; else zero
+	Note []byte
+	// Built begins with the first 8 bytes of the version that was being committed
+	// when the crash came; zero where none was. Whether it was, others know.
+	Built Address
 	path  string
 	state journalState
 	data  *os.File
@@ -124,8 +126,8 @@ func Recover(path string) (*Recovered, error) {
 	return &Recovered{Note: state.note, Built: state.built, path: path, state: state, data: f}, nil
 }
 
-// Dirty reports whether there is something to save.
-func (r *Recovered) Dirty() bool { return r.state.dirty && r.state.built.IsHole() }
+// Dirty reports whether there is something to save, unless Built was committed.
+func (r *Recovered) Dirty() bool { return r.state.dirty }
 
 // Close leaves the file as it is.
 func (r *Recovered) Close() error { return r.data.Close() }
