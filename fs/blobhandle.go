@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"syscall"
+	"time"
 	"unicode/utf8"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -81,24 +82,32 @@ func (h *blobHandle) empty(ctx context.Context, n echo.Node, a author) error {
 
 // waiting bounds what waits for chunks that are elsewhere.
 func (h *blobHandle) waiting() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(h.v.all.t.ctx, blobWait)
+	t := h.v.all.t
+	h.v.mu.Lock()
+	defer h.v.mu.Unlock()
+	if time.Since(h.v.vain) < waitAgain {
+		return context.WithTimeout(t.ctx, min(t.opts.BlobWait, waitAgain/10))
+	}
+	return context.WithTimeout(t.ctx, t.opts.BlobWait)
 }
 
 func (h *blobHandle) read(buf []byte, off int64) ([]byte, error) {
 	ctx, cancel := h.waiting()
 	defer cancel()
 	c, err := h.v.content(ctx)
-	if err != nil {
-		return nil, err
+	n := 0
+	if err == nil {
+		n, err = c.ReadAt(ctx, buf, off)
 	}
-	n, err := c.ReadAt(ctx, buf, off)
-	if errors.Is(err, io.EOF) {
-		err = nil
+	if err == nil || errors.Is(err, io.EOF) {
+		return buf[:n], nil
 	}
-	if err != nil {
-		return nil, err
+	if errors.Is(err, echo.ErrUnavailable) {
+		h.v.mu.Lock()
+		h.v.vain = time.Now()
+		h.v.mu.Unlock()
 	}
-	return buf[:n], nil
+	return nil, err
 }
 
 func (h *blobHandle) write(tid uint32, data []byte, off int64) error {

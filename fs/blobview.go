@@ -30,8 +30,9 @@ import (
 // version to be made of a file that stays open.
 const quietTime = 2 * time.Second
 
-// blobWait bounds how long a read waits for chunks that are on other devices.
-const blobWait = 10 * time.Second
+// waitAgain is how long the wait for chunks is cut short after one that was in
+// vain: the kernel reads ahead, and asks again for what it did not get.
+const waitAgain = time.Second
 
 // workDir is the directory of work files within Options.LocalDir.
 const workDir = "blobs"
@@ -78,6 +79,7 @@ type blobView struct {
 	reader  *blob.Reader
 	work    *blob.Work
 	written time.Time
+	vain    time.Time // when a wait for chunks was in vain last
 	release func() // of the hold on version
 }
 

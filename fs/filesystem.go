@@ -37,6 +37,9 @@ func New(repo *echo.Repo, opts Options) (*FileSystem, error) {
 	if opts.LocalDir == "" {
 		return nil, errors.New("file system: no directory for local files")
 	}
+	if opts.BlobWait == 0 {
+		opts.BlobWait = DefaultBlobWait
+	}
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
 	}

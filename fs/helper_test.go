@@ -3,6 +3,7 @@ package fs_test
 import (
 	"bufio"
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -40,6 +41,9 @@ var helpers = map[string]func(args []string) error{
 	"pipeline":   helpPipeline,
 	"watch":      helpWatch,
 	"getxattr":   helpGetxattr,
+	"fsx":        helpFsx,
+	"slowread":   helpSlowRead,
+	"patch":      helpPatch,
 }
 
 // helpGetxattr prints an extended attribute, or for the name "" all their names,
@@ -285,6 +289,8 @@ func editReadWrite(path string, data []byte) error {
 }
 
 func second(_ int, err error) error { return err }
+
+func hashOf(b []byte) string { return fmt.Sprintf("%x", sha256.Sum256(b)) }
 
 // saves are the ways in which editors save a file.
 var saves = map[string]func(path string, data []byte) error{

@@ -47,12 +47,19 @@ type Options struct {
 	// that is read-only, they do not, but see it whenever they look.
 	Helper []string
 
+	// BlobWait bounds how long a read waits for content that only other devices
+	// have; DefaultBlobWait if zero. It then fails with ETIMEDOUT.
+	BlobWait time.Duration
+
 	// Debug logs every request.
 	Debug bool
 
 	// Logger takes what nobody else hears of; slog.Default() if nil.
 	Logger *slog.Logger
 }
+
+// DefaultBlobWait is long enough for a device to be found that has the content.
+const DefaultBlobWait = 10 * time.Second
 
 // The times of this package. They are constants because each was measured
 // against what programs do, not matters of taste.
