@@ -117,7 +117,7 @@ func blobs(tb testing.TB, v *echotest.Vault, s *echo.Space) map[string]string {
 	return out
 }
 
-func exchange(tb testing.TB, a, b *echo.Space) {
+func exchangeAll(tb testing.TB, a, b *echo.Space) {
 	tb.Helper()
 	echotest.Exchange(tb, a, b)
 	echotest.SendChunks(tb, a, b)
@@ -200,12 +200,12 @@ func TestConcurrentSavesAreBothKept(t *testing.T) {
 	w := newWorld(t)
 	writeBlob(t, w.ada, "notes/a.png", binary("first", 100), echo.BlobVersion{})
 	settleSpaces(t, w.adas)
-	exchange(t, w.adas, w.bobs)
+	exchangeAll(t, w.adas, w.bobs)
 	base := version(t, w.bob, "notes/a.png")
 	writeBlob(t, w.ada, "notes/a.png", binary("ada", 100), base)
 	writeBlob(t, w.ada, "notes/a.png", binary("ada again", 100), version(t, w.ada, "notes/a.png"))
 	writeBlob(t, w.bob, "notes/a.png", binary("bob", 100), base)
-	exchange(t, w.adas, w.bobs)
+	exchangeAll(t, w.adas, w.bobs)
 	all := blobs(t, w.ada, w.adas)
 	if others := blobs(t, w.bob, w.bobs); !maps.Equal(all, others) || len(all) != 2 {
 		t.Fatalf("got %q and %q, want the same two files", slices.Collect(maps.Keys(all)), slices.Collect(maps.Keys(others)))
@@ -217,14 +217,14 @@ func TestConcurrentSavesAreBothKept(t *testing.T) {
 
 	// A save of the one leaves the other alone.
 	writeBlob(t, w.bob, "notes/a.png", binary("third", 100), version(t, w.bob, "notes/a.png"))
-	exchange(t, w.adas, w.bobs)
+	exchangeAll(t, w.adas, w.bobs)
 	if got := blobs(t, w.ada, w.adas); len(got) != 2 || got[beside] != all[beside] || got["a.png"] != string(binary("third", 100)) {
 		t.Errorf("after another save: %d files", len(got))
 	}
 	// A rename makes it an object of its own.
 	rename(t, w.bob, "notes/"+beside, "notes/other.png")
 	settleSpaces(t, w.bobs)
-	exchange(t, w.adas, w.bobs)
+	exchangeAll(t, w.adas, w.bobs)
 	got := blobs(t, w.ada, w.adas)
 	if len(got) != 2 || got["other.png"] != all[beside] || got["a.png"] != string(binary("third", 100)) {
 		t.Errorf("after a rename: %q", slices.Collect(maps.Keys(got)))
@@ -265,18 +265,18 @@ func TestRemovingOneOfTwoVersionsLeavesTheOther(t *testing.T) {
 			w := newWorld(t)
 			writeBlob(t, w.ada, "notes/a.png", binary("first", 100), echo.BlobVersion{})
 			settleSpaces(t, w.adas)
-			exchange(t, w.adas, w.bobs)
+			exchangeAll(t, w.adas, w.bobs)
 			base := version(t, w.bob, "notes/a.png")
 			writeBlob(t, w.ada, "notes/a.png", binary("ada", 100), base)
 			writeBlob(t, w.bob, "notes/a.png", binary("bob", 100), base)
-			exchange(t, w.adas, w.bobs)
+			exchangeAll(t, w.adas, w.bobs)
 			all := blobs(t, w.ada, w.adas)
 			name := "a.png"
 			if which == "beside" {
 				name = besideOf(t, all, "a.png")
 			}
 			remove(t, w.ada, "notes/"+name)
-			exchange(t, w.adas, w.bobs)
+			exchangeAll(t, w.adas, w.bobs)
 			got := blobs(t, w.bob, w.bobs)
 			if len(got) != 1 || got["a.png"] == all[name] {
 				t.Errorf("%q is left", got)
@@ -292,7 +292,7 @@ func TestAFileChangesItsKind(t *testing.T) {
 		w := newWorld(t)
 		write(t, w.ada, "notes/a.txt", "one\n")
 		settleSpaces(t, w.adas)
-		exchange(t, w.adas, w.bobs)
+		exchangeAll(t, w.adas, w.bobs)
 		before, _ := w.ada.Resolve("notes/a.txt")
 		writeBlob(t, w.ada, "notes/a.txt", binary("two", 100), echo.BlobVersion{})
 		if after, _ := w.ada.Resolve("notes/a.txt"); after.Ino != before.Ino || after.Kind != echo.KindBlob {
@@ -300,18 +300,18 @@ func TestAFileChangesItsKind(t *testing.T) {
 		}
 		write(t, w.bob, "notes/a.txt", "one\nand more\n")
 		settleSpaces(t, w.adas)
-		exchange(t, w.adas, w.bobs)
+		exchangeAll(t, w.adas, w.bobs)
 		wantBoth(t, w, "one\nand more\n", string(binary("two", 100)))
 	})
 	t.Run("blob to text", func(t *testing.T) {
 		w := newWorld(t)
 		writeBlob(t, w.ada, "notes/a.txt", binary("one", 100), echo.BlobVersion{})
 		settleSpaces(t, w.adas)
-		exchange(t, w.adas, w.bobs)
+		exchangeAll(t, w.adas, w.bobs)
 		write(t, w.ada, "notes/a.txt", "now a text\n")
 		writeBlob(t, w.bob, "notes/a.txt", binary("two", 100), version(t, w.bob, "notes/a.txt"))
 		settleSpaces(t, w.adas)
-		exchange(t, w.adas, w.bobs)
+		exchangeAll(t, w.adas, w.bobs)
 		wantBoth(t, w, "now a text\n", string(binary("two", 100)))
 	})
 	t.Run("alone", func(t *testing.T) {
@@ -320,7 +320,7 @@ func TestAFileChangesItsKind(t *testing.T) {
 		settleSpaces(t, w.adas)
 		writeBlob(t, w.ada, "notes/a.txt", binary("two", 100), echo.BlobVersion{})
 		settleSpaces(t, w.adas)
-		exchange(t, w.adas, w.bobs)
+		exchangeAll(t, w.adas, w.bobs)
 		if got := blobs(t, w.bob, w.bobs); len(got) != 1 || got["a.txt"] != string(binary("two", 100)) {
 			t.Errorf("got %q, want the blob alone", got)
 		}
@@ -464,7 +464,7 @@ func TestBlobsConverge(t *testing.T) {
 		live := map[string]bool{string(binary("begin", 10)): true}
 		seen := []map[string]string{}
 		for i := 1; i < 3; i++ {
-			exchange(t, spaces[0], spaces[i])
+			exchangeAll(t, spaces[0], spaces[i])
 		}
 		for i := range vaults {
 			seen = append(seen, blobs(t, vaults[i], spaces[i]))
@@ -491,7 +491,7 @@ func TestBlobsConverge(t *testing.T) {
 			case "meet":
 				j := (i + 1) % 3
 				settleSpaces(t, spaces[i], spaces[j])
-				exchange(t, spaces[i], spaces[j])
+				exchangeAll(t, spaces[i], spaces[j])
 				seen[j] = blobs(t, vaults[j], spaces[j])
 			}
 			seen[i] = blobs(t, vaults[i], spaces[i])
@@ -499,7 +499,7 @@ func TestBlobsConverge(t *testing.T) {
 		settleSpaces(t, spaces...)
 		for range 2 {
 			for i := range spaces {
-				exchange(t, spaces[i], spaces[(i+1)%3])
+				exchangeAll(t, spaces[i], spaces[(i+1)%3])
 			}
 		}
 		all := blobs(t, vaults[0], spaces[0])

@@ -80,7 +80,7 @@ type blobView struct {
 	work    *blob.Work
 	written time.Time
 	vain    time.Time // when a wait for chunks was in vain last
-	release func() // of the hold on version
+	release func()    // of the hold on version
 }
 
 // note is what a work file keeps for recover.

@@ -21,6 +21,7 @@ const (
 	lockName     = "lock"        // flock of the process that uses the vault, and its pid
 	dbName       = "db"          // the Pebble database
 	localName    = "local"       // content of files of this machine only
+	blobsName    = "blobs"       // chunks of blobs, by space
 	keystoreName = "keys.efk"    // the sealed keys
 	configName   = "config.json" // settings of the vault
 	logName      = "daemon.log"  // what a daemon in the background says

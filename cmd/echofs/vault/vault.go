@@ -2,11 +2,13 @@ package vault
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 
 	"echofs/cmd/echofs/control"
 	"echofs/echo"
+	"echofs/echo/blob"
 	"echofs/echo/engine"
 	"echofs/pebble"
 )
@@ -134,7 +137,7 @@ func (v *Vault) openStore(ctx context.Context) error {
 	if paired != nil {
 		genesis = paired.Identity
 	}
-	v.repo, err = echo.Open(ctx, echo.Options{Store: db, Engine: v.engine, Keys: v.keys, Identity: genesis,
+	v.repo, err = echo.Open(ctx, echo.Options{Store: db, Engine: v.engine, Keys: v.keys, Identity: genesis, Chunks: v.openChunks,
 		IdentityName: v.config.Name, DeviceName: v.config.Device, Logger: v.log})
 	if err != nil {
 		return fmt.Errorf("open repository: %w", err)
@@ -147,6 +150,11 @@ func (v *Vault) openStore(ctx context.Context) error {
 		return nil
 	}
 	return v.finishMaking(ctx)
+}
+
+// openChunks opens the store of the chunks of a space's blobs.
+func (v *Vault) openChunks(space echo.SpaceID) (blob.Store, error) {
+	return blob.OpenDir(filepath.Join(v.dir.file(blobsName), hex.EncodeToString(space[:])))
 }
 
 // finishMaking does the last steps of making a vault, each of which may have
