@@ -32,6 +32,12 @@ func shortSize() size {
 		histories: []int{100, 1000}, stale: 5}
 }
 
+// longSize is about listing, searching and replicating many objects.
+func longSize() size {
+	return size{objects: 100_000, rounds: 5, saves: 1000, synced: 100, seen: 300, lists: 2, starts: 3,
+		histories: []int{100, 1000}, stale: 10}
+}
+
 // conductor measures.
 type conductor struct {
 	size    size

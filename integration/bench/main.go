@@ -49,8 +49,11 @@ func conduct(ctx context.Context, args []string) error {
 		return err
 	}
 	c := &conductor{size: fullSize(), short: os.Getenv("BENCH_SHORT") != ""}
-	if c.short {
+	switch {
+	case c.short:
 		c.size = shortSize()
+	case os.Getenv("BENCH_LONG") != "":
+		c.size = longSize()
 	}
 	var err error
 	if c.program, err = filepath.Abs(*program); err != nil {

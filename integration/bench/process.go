@@ -147,22 +147,26 @@ func (s *server) cpu() (sum time.Duration) {
 	return sum
 }
 
-// memory is what the server, and what its children take, in bytes.
+// memory is what the server, and what its children take, in bytes. They are runs
+// of one program, whose pages lie in memory once for all of them: each has its
+// share of those.
 func (s *server) memory() (own, children int64) {
 	for i, pid := range s.family() {
-		if rss := residentBytes(pid); i == 0 {
-			own = rss
+		if n := ownBytes(pid); i == 0 {
+			own = n
 		} else {
-			children += rss
+			children += n
 		}
 	}
 	return own, children
 }
 
-func residentBytes(pid int) int64 {
-	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+// ownBytes is the memory of a process alone, and its share of what several
+// have together.
+func ownBytes(pid int) int64 {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if rest, ok := strings.CutPrefix(line, "Pss:"); ok {
 			n, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 64)
 			return n << 10
 		}

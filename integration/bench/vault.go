@@ -97,7 +97,7 @@ func (v *vault) admit(ctx context.Context, guest *vault) error {
 
 // acknowledged waits until all members have what is saved here now.
 func (v *vault) acknowledged(ctx context.Context) error {
-	_, err := v.run(ctx, "wait", spaceName, "--timeout", "2m")
+	_, err := v.run(ctx, "wait", spaceName, "--timeout", "10m")
 	return err
 }
 
