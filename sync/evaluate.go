@@ -107,6 +107,10 @@ func (p *peer) becomeReady(ctx context.Context) {
 	if !first {
 		return
 	}
+	if p.chunks != nil {
+		poke(p.chunks.wake)
+		poke(p.chunks.serving)
+	}
 	if early {
 		p.keepAck(ctx)
 	}

@@ -18,7 +18,8 @@ type exchange struct {
 	repo     Repo
 	space    Space
 	logger   *slog.Logger
-	instance [16]byte      // of this program
+	instance [16]byte // of this program
+	chunks   *chunkPulls
 	ackDue   chan struct{} // one slot: something was ingested
 	router   router        // nil where nothing is told of other members
 	sparse   atomic.Bool   // some devices are reached only through others
@@ -44,8 +45,8 @@ type pull struct {
 func newExchange(repo Repo, space Space, logger *slog.Logger, instance [16]byte) *exchange {
 	return &exchange{
 		repo: repo, space: space, logger: logger, instance: instance,
-		ackDue: make(chan struct{}, 1),
-		mine:   Vector{}, fetched: Vector{}, durable: Vector{},
+		ackDue: make(chan struct{}, 1), chunks: newChunkPulls(),
+		mine: Vector{}, fetched: Vector{}, durable: Vector{},
 		pulls: make(map[halo.FeedID]pull), peers: make(map[*peer]struct{}), ledger: newLedger(),
 	}
 }
@@ -65,6 +66,9 @@ func (x *exchange) refresh() {
 	x.mu.Unlock()
 	for _, p := range peers {
 		poke(p.wake)
+		if p.chunks != nil {
+			poke(p.chunks.wake)
+		}
 	}
 }
 

@@ -34,6 +34,12 @@ const (
 	kindCarry
 )
 
+// Kinds of the exchange of chunks (chunks.go).
+const (
+	kindChunkWant kind = 96 + iota
+	kindChunk
+)
+
 // Kinds that are spoken between the devices of one identity, in their own space.
 const (
 	kindSpaces kind = kindReserved + 16 + iota
@@ -230,6 +236,10 @@ func decodeMessage(b []byte) (message, error) {
 		return decodeAs[vector](body)
 	case kindAck:
 		return decodeAs[ack](body)
+	case kindChunkWant:
+		return decodeAs[chunkWant](body)
+	case kindChunk:
+		return decodeAs[chunk](body)
 	case kindWant:
 		return decodeAs[want](body)
 	case kindEntries:

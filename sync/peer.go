@@ -41,6 +41,7 @@ type peer struct {
 	began   time.Time
 	onReady func(*peer) // called once, when the peer is known to be a member
 	own     *ownPeer    // nil outside of the own space
+	chunks  *chunkPeer  // nil for a space without blobs
 
 	mu sync.Mutex // guards the below
 	// What the peer holds and knows.
@@ -186,6 +187,7 @@ func newPeer(x *exchange, s *session.Session, mine, remote hello, ready func(*pe
 	if own, ok := x.repo.OwnSpace(); ok && own.ID() == x.space.ID() {
 		p.own = newOwnPeer(p)
 	}
+	p.chunks = newChunkPeer(p)
 	return p
 }
 
@@ -206,6 +208,9 @@ func (p *peer) run(ctx context.Context) error {
 	wg.Go(func() { cancel(p.speak(ctx)) })
 	wg.Go(func() { cancel(p.serve(ctx)) })
 	wg.Go(func() { cancel(p.watch(ctx)) })
+	if p.chunks != nil {
+		wg.Go(func() { cancel(p.chunks.run(ctx)) })
+	}
 	if p.own != nil {
 		wg.Go(func() { cancel(p.own.run(ctx)) })
 	}

@@ -61,6 +61,10 @@ func (p *peer) handle(ctx context.Context, m message) error {
 		return p.handleAck(ctx, m)
 	case want:
 		return p.handleWant(m)
+	case chunkWant:
+		if p.chunks != nil {
+			return p.chunks.handleWant(m)
+		}
 	case entries:
 		return p.handlePush(m)
 	case ways:
@@ -95,6 +99,10 @@ func (p *peer) handleEarly(ctx context.Context, m message) error {
 		return p.handleAck(ctx, m)
 	case spaces:
 		return p.handleSpaces(m)
+	case chunkWant:
+		if p.chunks != nil {
+			return p.chunks.handleWant(m) // answered when it has proved it
+		}
 	case entries:
 		return p.learn(Vector{m.Feed: {Next: m.From + uint64(len(m.Raw))}})
 	case ways:

@@ -39,7 +39,7 @@ func (v vault) SpaceByID(id halo.SpaceID) (Space, bool) {
 
 // Changes implements Repo.
 func (v vault) Changes() Changes {
-	return vaultChanges{v.Subscribe(echo.Log | echo.Members)}
+	return vaultChanges{v.Subscribe(echo.Log | echo.Members | echo.Chunks)}
 }
 
 // Admit implements Membership.
@@ -93,7 +93,10 @@ func (v vault) IsPeerFault(err error) bool { return errors.Is(err, echo.ErrPeerF
 // vaultSpace makes a Space of an echo.Space.
 type vaultSpace struct{ *echo.Space }
 
-var _ Space = vaultSpace{}
+var (
+	_ Space      = vaultSpace{}
+	_ ChunkSpace = vaultSpace{}
+)
 
 // Vector implements Space. The map is the caller's.
 func (s vaultSpace) Vector() (Vector, error) {

@@ -27,7 +27,7 @@ const (
 // Conn is a connection.
 type Conn struct {
 	at      *Attempt
-	lanes   [2]channel
+	lanes   [3]channel
 	binding session.Binding
 }
 

@@ -25,14 +25,14 @@ var ErrFailed = errors.New("connection failed")
 // Attempt is a connection in the making. It must be closed, or waited for.
 type Attempt struct {
 	pc       *webrtc.PeerConnection
-	channels [2]*webrtc.DataChannel
+	channels [3]*webrtc.DataChannel
 	follow   chan string
 
 	mu     sync.Mutex // guards the below
 	open   int        // channels that are
 	sealed bool       // the SDP is made: candidates go into follow
 	conn   *Conn
-	up     chan struct{} // closed when both channels are open
+	up     chan struct{} // closed when all channels are open
 	down   chan struct{} // closed when the connection failed or was closed
 	once   sync.Once
 }
@@ -106,7 +106,7 @@ func (at *Attempt) prepare() error {
 		}
 	})
 	ordered, negotiated := true, true
-	for i, label := range []string{"control", "bulk"} {
+	for i, label := range []string{"control", "bulk", "chunks"} {
 		id := uint16(i)
 		dc, err := at.pc.CreateDataChannel(label, &webrtc.DataChannelInit{
 			Ordered: &ordered, Negotiated: &negotiated, ID: &id,

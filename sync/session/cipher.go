@@ -26,7 +26,7 @@ type half struct {
 }
 
 func newHalf(direction [32]byte, l Lane) *half {
-	h := &half{key: deriveKey(direction, [lanes]string{"session-control", "session-bulk"}[l])}
+	h := &half{key: deriveKey(direction, [lanes]string{"session-control", "session-bulk", "session-chunks"}[l])}
 	h.take()
 	return h
 }

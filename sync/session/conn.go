@@ -40,14 +40,15 @@ type Conn interface {
 	Close() error
 }
 
-// Lane names one of the two channels.
+// Lane names one of the channels.
 type Lane uint8
 
 // The lanes.
 const (
 	Control Lane = iota
 	Bulk
+	Chunks
 )
 
 // lanes is how many there are.
-const lanes = 2
+const lanes = 3

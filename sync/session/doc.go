@@ -19,8 +19,8 @@
 //
 // # Lanes
 //
-// A session has two lanes, each over a channel of its own: [Control] for small
-// messages that must not wait, [Bulk] for the rest. The keys of a lane and
+// A session has three lanes, each over a channel of its own: [Control] for small
+// messages that must not wait, [Bulk] for large ones, [Chunks] for content of blobs. The keys of a lane and
 // direction are HKDF-SHA256 of the key that Noise gave to the direction, under
 // the labels "echofs/v1/session-control" 0x00 and "echofs/v1/session-bulk"
 // 0x00. Messages of one lane arrive in order; between lanes there is no order.

@@ -18,7 +18,7 @@ const (
 
 // frameSize is how large a sender makes the frames of a lane: small enough that
 // a control message does not wait long behind a frame of bulk.
-var frameSize = [lanes]int{16 << 10, 32 << 10}
+var frameSize = [lanes]int{16 << 10, 32 << 10, 32 << 10}
 
 // The flags of a frame.
 const (
