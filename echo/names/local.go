@@ -24,6 +24,7 @@ import (
 //	node and others   *.EXT.<5 or more digits>; *.tmp-<hex>; *.tmp.<hex, dots>
 //	JetBrains         *___jb_tmp___ *___jb_old___ *___jb_bak___
 //	git               tmp_obj_*
+//	SQLite            *.db-journal *.db-wal *.db-shm, and so for .db3 .sqlite .sqlite3
 //	browsers          *.part *.crdownload
 //	many              *.tmp *.bak *.lock, but see below
 //
@@ -99,9 +100,26 @@ func isLocalTail(name string) bool {
 	if i := strings.LastIndex(name, ".tmp."); i > 0 && isRun(name[i+5:], func(c byte) bool { return isHex(c) || c == '.' }) {
 		return true
 	}
+	if isDatabaseTail(name) {
+		return true
+	}
 	stem, ext := splitExt(name)
 	return ext != "" && isRandomExt(stem, ext[1:])
 }
+
+// isDatabaseTail reports whether a file belongs to an open database and is of use
+// to nobody else.
+func isDatabaseTail(name string) bool {
+	for _, tail := range []string{"-journal", "-wal", "-shm"} {
+		if main, ok := strings.CutSuffix(name, tail); ok {
+			_, ext := splitExt(main)
+			return databaseExts[strings.ToLower(ext)]
+		}
+	}
+	return false
+}
+
+var databaseExts = map[string]bool{".db": true, ".db3": true, ".sqlite": true, ".sqlite3": true}
 
 func isRun(s string, kind func(byte) bool) bool { return s != "" && consistsOf(s, kind) }
 

@@ -228,6 +228,7 @@ func TestIsLocal(t *testing.T) {
 		"note.md.bak", "note.bak", "x.ORIG", "x.rej", "x.swp", "x.swo", "x.tmp", "x.part", "x.crdownload", "x.lock", "data.json.lock", "x.save", "x.save.1", "x.bck",
 		"t.json.12345678", "t.json.54321", "t.json.tmp-0a1b2c", "t.json.tmp.4711", "t.json.tmp.4711.1700000000",
 		"t.json___jb_tmp___", "t.json___jb_old___", "t.json.oA1b2c3", "t.md.AbCdEf", "t.md.AbCd012345",
+		"app.db-journal", "app.sqlite3-wal", "App.DB-shm",
 	}
 	for _, name := range local {
 		if !names.IsLocal(name) {
