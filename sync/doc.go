@@ -51,6 +51,8 @@
 //     them, and then its heads, before anything that builds on them.
 //   - Vectors: each side tells how much of each feed it holds, and from then on
 //     what changes.
+//   - Chunks: the content of blobs is asked for chunk by chunk, of any peer, and
+//     comes on a lane of its own (chunks.go).
 //   - Pull: whoever lacks entries asks one peer for them (want), of as many
 //     feeds as there are peers and room. How fast they come is decided by how
 //     fast they are ingested: reading stops while the inbox is full.
