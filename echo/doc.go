@@ -40,9 +40,14 @@
 // there. Entries can come from anybody and in any order between feeds; the
 // result is the same.
 //
+// Which of the stored entries count is a function of the credentials and the
+// entries (inclusion.go): a removal cuts feeds, what lies beyond is left out of
+// the documents again (leave.go), kept, and listed (audit.go). Roles, removals
+// and revocations are made in roles.go, with the epoch that follows.
+//
 // # Invariants
 //
-//  1. A document is the fold of the applied entries; a value, a file's text and
+//  1. A document is the fold of the entries that count; a value, a file's text and
 //     the tree's rows follow from the documents. Fsck computes them again.
 //  2. Durable, then visible, then told: a transaction is in the store before
 //     the space's memory knows of it, and before subscribers do.

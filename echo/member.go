@@ -142,8 +142,12 @@ func (s *Space) AddCredentials(ctx context.Context, raw [][]byte) (int, error) {
 		if added == 0 {
 			return nil
 		}
+		could := s.mayWrite()
 		s.refresh()
 		t.event(Event{What: Members})
+		if could != s.mayWrite() {
+			t.tellModes()
+		}
 		t.limits, t.unsettled = nil, true
 		t.rotateIfLeaked()
 		return t.retryWaiting()

@@ -34,6 +34,9 @@ func (s *Space) SetRole(ctx context.Context, who halo.IdentityID, role halo.Role
 		if !role.AtLeast(halo.RoleEditor) && was.AtLeast(halo.RoleEditor) {
 			p.Cuts = t.cutsOf(who)
 		}
+		if err := s.keepsOwner(who, role); err != nil {
+			return err
+		}
 		if err := t.issue(p); err != nil {
 			return err
 		}
@@ -53,6 +56,9 @@ func (s *Space) RemoveMember(ctx context.Context, who halo.IdentityID) error {
 		if s.State().Role(who) == halo.RoleNone {
 			return fmt.Errorf("%s is no member: %w", who.Short(), ErrNotFound)
 		}
+		if err := s.keepsOwner(who, halo.RoleNone); err != nil {
+			return err
+		}
 		if err := t.issue(&halo.MemberRemove{Identity: who, Cuts: t.cutsOf(who)}); err != nil {
 			return err
 		}
@@ -62,6 +68,20 @@ func (s *Space) RemoveMember(ctx context.Context, who halo.IdentityID) error {
 		return t.rotate(halo.RotateMember)
 	})
 	return wrapf(err, "remove member")
+}
+
+// ErrLastOwner is wrapped where the only owner would go while others stay.
+var ErrLastOwner = errors.New("the space would have no owner")
+
+// keepsOwner refuses that the only owner steps down while others are members.
+func (s *Space) keepsOwner(who halo.IdentityID, to halo.Role) error {
+	state := s.State()
+	others := slices.DeleteFunc(state.Members(), func(m halo.Member) bool { return m.Identity == who })
+	owned := slices.ContainsFunc(others, func(m halo.Member) bool { return m.Role == halo.RoleOwner })
+	if who != s.repo.me.id || state.Role(who) != halo.RoleOwner || to == halo.RoleOwner || owned || len(others) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", ErrLastOwner, ErrRefused)
 }
 
 // cutsOf returns where the feeds of an identity end that are held here.
@@ -91,6 +111,21 @@ func (t *txn) rotate(why halo.RotateWhy) error {
 		t.event(Event{What: Members})
 	}
 	return err
+}
+
+// tellModes tells that all nodes have other permissions now, since the device
+// may write, or may not any more.
+func (t *txn) tellModes() {
+	inos, err := t.spaceNodes()
+	if err != nil {
+		t.fail(err)
+		return
+	}
+	for _, ino := range inos {
+		if row, err := getNode(t, ino); err == nil && !row.Kind.IsLocal() {
+			t.event(Event{What: Data, Ino: ino, Kind: row.Kind})
+		}
+	}
 }
 
 // rotateIfLeaked begins an epoch where the keys of all the latest ones are with
@@ -135,6 +170,40 @@ func (s *Space) FindMember(who string) (halo.IdentityID, error) {
 	}
 	return halo.IdentityID{}, fmt.Errorf("member %q: %w: %d members are called so", who, ErrAmbiguous, len(found))
 }
+
+// FindDevice finds a device of the own identity by its name, or the beginning of
+// its id. ErrNotFound, ErrAmbiguous.
+func (r *Repo) FindDevice(name string) (halo.DeviceID, error) {
+	found := map[halo.DeviceID]bool{}
+	for _, d := range r.OwnDevices() {
+		names := []string{r.deviceLabel(d.ID)}
+		for _, s := range r.Spaces() {
+			names = append(names, s.deviceName(d.ID))
+		}
+		if slices.Contains(names, name) || len(name) >= minPrefix && strings.HasPrefix(d.ID.String(), name) {
+			found[d.ID] = true
+		}
+	}
+	switch len(found) {
+	case 0:
+		return halo.DeviceID{}, fmt.Errorf("device %q: %w", name, ErrNotFound)
+	case 1:
+		for id := range found {
+			return id, nil
+		}
+	}
+	return halo.DeviceID{}, fmt.Errorf("device %q: %w: %d devices are called so", name, ErrAmbiguous, len(found))
+}
+
+func (r *Repo) deviceLabel(id halo.DeviceID) string {
+	if id == r.me.device {
+		return r.opts.DeviceName
+	}
+	return id.Short()
+}
+
+// OwnDevices returns the devices of this identity, also those that were let go.
+func (r *Repo) OwnDevices() []halo.Device { return r.me.graph.State().Devices(r.me.id) }
 
 // Revocation is how a device of the own identity is let go.
 type Revocation struct {

@@ -11,7 +11,7 @@ import (
 func (a *app) deviceCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "device",
-		Short:   "Show the devices of your identity",
+		Short:   "Add, show and let go of the devices of your identity",
 		Example: "  echofs device list",
 		Args:    cobra.NoArgs,
 		RunE:    needSubcommand,
@@ -31,7 +31,7 @@ func (a *app) deviceCommand() *cobra.Command {
 			})
 		},
 	})
-	c.AddCommand(a.deviceInviteCommand(), a.deviceRenameCommand())
+	c.AddCommand(a.deviceInviteCommand(), a.deviceRenameCommand(), a.deviceRevoke())
 	return c
 }
 

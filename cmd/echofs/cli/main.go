@@ -106,7 +106,7 @@ nobody reachable.`,
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
 		a.initCommand(), a.mountCommand(), a.umountCommand(),
-		a.spaceCommand(), a.inviteCommand(), a.joinCommand(), a.memberCommand(), a.deviceCommand(),
+		a.spaceCommand(), a.inviteCommand(), a.joinCommand(), a.memberCommand(), a.deviceCommand(), a.auditCommand(), a.adoptCommand(),
 		a.statusCommand(), a.peersCommand(), a.waitCommand(),
 		a.statCommand(), a.logCommand(), a.showCommand(), a.draftsCommand(), a.queryCommand(),
 		a.diffCommand(), a.restoreCommand(), a.undoCommand(), a.conflictsCommand(), a.trashCommand(),

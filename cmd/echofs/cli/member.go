@@ -11,8 +11,8 @@ import (
 func (a *app) memberCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "member",
-		Short:   "Show who is in a space",
-		Example: "  echofs member list notes",
+		Short:   "Show and change who is in a space",
+		Example: "  echofs member list notes\n  echofs member role notes bob reader\n  echofs member remove notes bob",
 		Args:    cobra.NoArgs,
 		RunE:    needSubcommand,
 	}
@@ -25,6 +25,7 @@ func (a *app) memberCommand() *cobra.Command {
 			return call(c.Context(), a, need{}, control.ListMembers, control.SpaceRef{Space: args[0]}, printMembers)
 		},
 	})
+	c.AddCommand(a.memberRole(), a.memberRemove())
 	return c
 }
 

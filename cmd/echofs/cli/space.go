@@ -17,14 +17,14 @@ import (
 func (a *app) spaceCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "space",
-		Short:   "Create, list, rename, export and import spaces",
+		Short:   "Create, list, rename, leave, export and import spaces",
 		Long:    "A space is a folder whose objects are replicated to its members.\nSPACE is a name or the beginning of an id.",
 		Example: "  echofs space create notes\n  echofs space list",
 		Args:    cobra.NoArgs,
 		RunE:    needSubcommand,
 	}
 	c.AddCommand(a.spaceCreate(), a.spaceList(), a.spaceInfo(), a.spaceRename(),
-		a.spaceExport(), a.spaceImport(), a.spaceCompact())
+		a.spaceExport(), a.spaceImport(), a.spaceCompact(), a.spaceLeave())
 	return c
 }
 

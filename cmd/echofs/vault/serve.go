@@ -16,6 +16,7 @@ func (v *Vault) register() {
 	control.Handle(v.server, control.Ping, v.ping)
 	v.registerStatus()
 	v.registerSpaces()
+	v.registerRoles()
 	v.registerArchives()
 	v.registerObjects()
 	v.registerRescue()

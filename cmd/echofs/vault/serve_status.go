@@ -99,8 +99,8 @@ func spaceWarnings(s control.SpaceStatus) (out []control.Warning) {
 			Fix: "see: echofs conflicts " + s.Name})
 	}
 	if s.Quarantined > 0 {
-		out = append(out, control.Warning{Code: "quarantine", Message: fmt.Sprintf("%s: %d entries could not be used and are set aside", s.Name, s.Quarantined),
-			Fix: "see: echofs fsck"})
+		out = append(out, control.Warning{Code: "quarantine", Message: fmt.Sprintf("%s: %d entries could not be used and are set aside, as those of removed members and lost devices are", s.Name, s.Quarantined),
+			Fix: "see: echofs audit " + s.Name})
 	}
 	return out
 }
