@@ -150,7 +150,7 @@ func (s *Space) AddCredentials(ctx context.Context, raw [][]byte) (int, error) {
 		}
 		t.limits, t.unsettled = nil, true
 		t.rotateIfLeaked()
-		return t.retryWaiting()
+		return nil
 	})
 	if err == nil && mine {
 		s.repo.spreadIdentity(ctx, s)

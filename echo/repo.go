@@ -164,7 +164,9 @@ func (r *Repo) load(ctx context.Context) error {
 		r.spaces[id] = s
 	}
 	for _, s := range r.spaces {
-		if len(s.waiting) == 0 {
+		r.resumeRevocations(ctx, s)
+		s.unsettled = s.State().Limited() // the vault may have ended before it was obeyed
+		if len(s.waiting) == 0 && !s.unsettled {
 			continue
 		}
 		if err := s.update(ctx, (*txn).retryWaiting); err != nil {

@@ -225,7 +225,9 @@ func (r *Repo) RevokeDevice(ctx context.Context, v Revocation) error {
 	}
 	var all error
 	for _, s := range r.Spaces() {
-		err := s.update(ctx, func(t *txn) error { return t.sealRevoked(v.AsOf) })
+		err := s.update(ctx, func(t *txn) error {
+			return t.sealRevoked(v.AsOf, func(halo.CredentialID) bool { return true })
+		})
 		if err != nil {
 			all = errors.Join(all, fmt.Errorf("space %q: %w", s.Name(), err))
 		}
@@ -270,8 +272,8 @@ func (r *Repo) keepIdentity(list ...*halo.Credential) error {
 }
 
 // sealRevoked seals, in one space, the feeds of the own identity's devices that
-// are revoked and not sealed here, and begins a new epoch.
-func (t *txn) sealRevoked(asOf time.Time) error {
+// are revoked by a wanted credential and not sealed here, and begins a new epoch.
+func (t *txn) sealRevoked(asOf time.Time, wanted func(halo.CredentialID) bool) error {
 	s := t.s
 	for _, c := range s.repo.me.graph.All() {
 		if _, err := t.addCredential(c); err != nil {
@@ -286,7 +288,7 @@ func (t *txn) sealRevoked(asOf time.Time) error {
 	sealed := false
 	for _, d := range state.Devices(s.repo.me.id) {
 		ref, revoked := revocationOf(s.graph, s.repo.me.id, d)
-		if !revoked || t.isSealed(d.ID) {
+		if !revoked || t.isSealed(d.ID) || !wanted(ref) {
 			continue
 		}
 		if err := t.sealDevice(d, ref, asOf); err != nil {
@@ -308,6 +310,21 @@ func (t *txn) sealRevoked(asOf time.Time) error {
 		return nil // no key of it was with the device, and readers begin no epoch
 	}
 	return err
+}
+
+// resumeRevocations does in a space what a crash left undone of revocations by
+// this device.
+func (r *Repo) resumeRevocations(ctx context.Context, s *Space) {
+	mine := func(id halo.CredentialID) bool {
+		c, ok := r.me.graph.Get(id)
+		return ok && c.Device == r.me.device
+	}
+	if !slices.ContainsFunc(r.OwnDevices(), func(d halo.Device) bool { return !d.Active() }) {
+		return
+	}
+	if err := s.update(ctx, func(t *txn) error { return t.sealRevoked(time.Time{}, mine) }); err != nil {
+		r.log.Warn("seal the feeds of revoked devices", "space", s.Name(), "error", err)
+	}
 }
 
 // revocationOf returns the newest credential that ends a device, unless it is

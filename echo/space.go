@@ -41,6 +41,8 @@ type Space struct {
 	waiting map[entryRef]struct{}    // stored entries that wait for something
 	schemas map[string]*model.Schema // by type, as far as they were looked up
 
+	unsettled bool // which entries count is to be decided again
+
 	removals removals
 	chunks   *chunks
 

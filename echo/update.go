@@ -83,12 +83,27 @@ func (s *Space) update(ctx context.Context, fn func(*txn) error) error {
 	return nil
 }
 
+// updateLocked is update for who holds the lock and publishes the events. What
+// the transaction learned of which entries count takes effect in transactions
+// of their own after it: it must not fail with what was learned.
 func (s *Space) updateLocked(ctx context.Context, remote bool, fn func(*txn) error) ([]Event, error) {
+	before := s.settleCounts(ctx)
+	events, err := s.transact(ctx, remote, fn)
+	if err != nil {
+		s.repo.hub.publish(before)
+		return nil, err
+	}
+	return append(append(before, events...), s.settleCounts(ctx)...), nil
+}
+
+func (s *Space) transact(ctx context.Context, remote bool, fn func(*txn) error) ([]Event, error) {
 	if s.repo.closed.Load() {
 		return nil, ErrClosed
 	}
 	t := &txn{overlay: newOverlay(s.repo.store), s: s, ctx: ctx, now: s.repo.now(), remote: remote}
-	if err := t.run(fn); err != nil {
+	err := t.run(fn)
+	s.unsettled = s.unsettled || t.unsettled
+	if err != nil {
 		for i := len(t.undo) - 1; i >= 0; i-- {
 			t.undo[i]()
 		}
@@ -100,33 +115,39 @@ func (s *Space) updateLocked(ctx context.Context, remote bool, fn func(*txn) err
 	return t.events, nil
 }
 
-// settleAll decides which entries count until nothing new shows; what comes to
-// count is applied, which may let others count.
-func (t *txn) settleAll() error {
+// settleCounts brings the documents in line with which entries count, if there
+// is reason to; what comes to count is applied, which may let others count. A
+// failure is tried again with the next transaction. It does not end with ctx,
+// which may be a session's with a peer who was just removed.
+func (s *Space) settleCounts(ctx context.Context) (events []Event) {
 	for range maxRounds {
-		if !t.unsettled {
-			return nil
+		if !s.unsettled || s.repo.closed.Load() {
+			return events
 		}
-		if err := t.settleInclusion(); err != nil {
-			return fmt.Errorf("decide which entries count: %w", err)
+		s.unsettled = false
+		more, err := s.transact(context.WithoutCancel(ctx), true, func(t *txn) error {
+			if err := t.settleInclusion(); err != nil {
+				return err
+			}
+			return t.retryWaiting()
+		})
+		if err != nil {
+			s.unsettled = true
+			s.repo.log.Warn("decide which entries count", "space", s.Name(), "error", err)
+			return events
 		}
-		if err := t.retryWaiting(); err != nil {
-			return err
-		}
+		events = append(events, more...)
 	}
-	return nil
+	return events
 }
 
-// maxRounds bounds how often a transaction decides again: once is enough but
+// maxRounds bounds how often it is decided again at a time: once is enough but
 // where an entry that was taken back takes back others.
 const maxRounds = 8
 
 // run builds the batch and commits it.
 func (t *txn) run(fn func(*txn) error) error {
 	if err := fn(t); err != nil {
-		return err
-	}
-	if err := t.settleAll(); err != nil {
 		return err
 	}
 	if t.err != nil {
