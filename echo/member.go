@@ -168,6 +168,7 @@ func (t *txn) addCredential(c *halo.Credential) (int, error) {
 		t.s.row.Creds++
 	}
 	if len(fresh) > 0 {
+		t.limits, t.unsettled = nil, true
 		t.putRow(key(tableSpace, t.s.id), &t.s.row)
 		t.event(Event{What: Log})
 	}

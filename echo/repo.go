@@ -163,7 +163,7 @@ func (r *Repo) load(ctx context.Context) error {
 		}
 		r.spaces[id] = s
 	}
-	for _, s := range r.spaces {
+	for _, s := range r.spacesWithOwn() {
 		r.resumeRevocations(ctx, s)
 		s.unsettled = s.State().Limited() // the vault may have ended before it was obeyed
 		if len(s.waiting) == 0 && !s.unsettled {

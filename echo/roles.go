@@ -174,36 +174,17 @@ func (s *Space) FindMember(who string) (halo.IdentityID, error) {
 // FindDevice finds a device of the own identity by its name, or the beginning of
 // its id. ErrNotFound, ErrAmbiguous.
 func (r *Repo) FindDevice(name string) (halo.DeviceID, error) {
-	found := map[halo.DeviceID]bool{}
-	for _, d := range r.OwnDevices() {
-		names := []string{r.deviceLabel(d.ID)}
-		for _, s := range r.Spaces() {
-			names = append(names, s.deviceName(d.ID))
-		}
-		if slices.Contains(names, name) || len(name) >= minPrefix && strings.HasPrefix(d.ID.String(), name) {
-			found[d.ID] = true
-		}
-	}
+	found := slices.DeleteFunc(r.OwnDevices(), func(d OwnDevice) bool {
+		return d.Name != name && (len(name) < minPrefix || !strings.HasPrefix(d.ID.String(), name))
+	})
 	switch len(found) {
 	case 0:
 		return halo.DeviceID{}, fmt.Errorf("device %q: %w", name, ErrNotFound)
 	case 1:
-		for id := range found {
-			return id, nil
-		}
+		return found[0].ID, nil
 	}
 	return halo.DeviceID{}, fmt.Errorf("device %q: %w: %d devices are called so", name, ErrAmbiguous, len(found))
 }
-
-func (r *Repo) deviceLabel(id halo.DeviceID) string {
-	if id == r.me.device {
-		return r.opts.DeviceName
-	}
-	return id.Short()
-}
-
-// OwnDevices returns the devices of this identity, also those that were let go.
-func (r *Repo) OwnDevices() []halo.Device { return r.me.graph.State().Devices(r.me.id) }
 
 // Revocation is how a device of the own identity is let go.
 type Revocation struct {
@@ -224,7 +205,7 @@ func (r *Repo) RevokeDevice(ctx context.Context, v Revocation) error {
 		return fmt.Errorf("revoke device %s: %w", v.Device.Short(), err)
 	}
 	var all error
-	for _, s := range r.Spaces() {
+	for _, s := range r.spacesWithOwn() {
 		err := s.update(ctx, func(t *txn) error {
 			return t.sealRevoked(v.AsOf, func(halo.CredentialID) bool { return true })
 		})
@@ -240,8 +221,6 @@ func (r *Repo) RevokeDevice(ctx context.Context, v Revocation) error {
 
 // revokeInIdentity adds the revocation to the own identity's credentials.
 func (r *Repo) revokeInIdentity(v Revocation) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	if _, ok := r.me.graph.State().Device(r.me.id, v.Device); !ok {
 		return ErrNotFound
 	}
@@ -249,38 +228,16 @@ func (r *Repo) revokeInIdentity(v Revocation) error {
 	if err != nil {
 		return err
 	}
-	return r.keepIdentity(c)
-}
-
-// keepIdentity adds credentials of the own identity to its graph and the store.
-func (r *Repo) keepIdentity(list ...*halo.Credential) error {
-	var b Batch
-	for _, c := range list {
-		fresh, err := r.me.graph.Add(c)
-		if err != nil {
-			return err
-		}
-		for _, f := range fresh {
-			at := slices.IndexFunc(r.me.graph.All(), func(o *halo.Credential) bool { return o.ID == f.ID })
-			b.Put(key(tableIdentity, uint64(at)), f.Bytes())
-		}
-	}
-	if b.Len() == 0 {
-		return nil
-	}
-	return r.store.Commit(&b, Kernel)
+	return r.learnIdentity([]*halo.Credential{c})
 }
 
 // sealRevoked seals, in one space, the feeds of the own identity's devices that
 // are revoked by a wanted credential and not sealed here, and begins a new epoch.
 func (t *txn) sealRevoked(asOf time.Time, wanted func(halo.CredentialID) bool) error {
 	s := t.s
-	for _, c := range s.repo.me.graph.All() {
-		if _, err := t.addCredential(c); err != nil {
-			return err
-		}
+	if _, err := t.addIdentity(); err != nil {
+		return err
 	}
-	t.limits, t.unsettled = nil, true
 	state := s.State()
 	if _, active := state.Member(s.repo.me.id, s.repo.me.device); !active {
 		return nil
@@ -319,7 +276,7 @@ func (r *Repo) resumeRevocations(ctx context.Context, s *Space) {
 		c, ok := r.me.graph.Get(id)
 		return ok && c.Device == r.me.device
 	}
-	if !slices.ContainsFunc(r.OwnDevices(), func(d halo.Device) bool { return !d.Active() }) {
+	if !slices.ContainsFunc(r.OwnDevices(), func(d OwnDevice) bool { return d.Level == halo.LevelNone }) {
 		return
 	}
 	if err := s.update(ctx, func(t *txn) error { return t.sealRevoked(time.Time{}, mine) }); err != nil {
