@@ -79,6 +79,9 @@ func (s *Space) revisions(id doc.ObjectID) ([]revisionRow, error) {
 // ErrBadRevision is wrapped where a text names no revision of the object.
 var ErrBadRevision = errors.New("no such revision")
 
+// ErrBadTime is wrapped where a text is neither a revision nor a time.
+var ErrBadTime = errors.New("neither a revision nor a time")
+
 // Show returns an object's file as it is, or as it was at a revision: a number
 // or the beginning of a change's hash as History gives them, or a time such as
 // 2026-11-20T18:00, 2026-11-20, 18:00 or -2h. Canonical output has sorted keys
@@ -171,7 +174,10 @@ func findRevision(revs []revisionRow, at string, now time.Time) (doc.Heads, erro
 	}
 	when, err := parseTime(at, now)
 	if err != nil {
-		return nil, fmt.Errorf("%q: %w", at, ErrBadRevision)
+		if isHex(at) {
+			return nil, fmt.Errorf("%q: %w", at, ErrBadRevision)
+		}
+		return nil, fmt.Errorf("%q: %w", at, ErrBadTime)
 	}
 	for _, v := range slices.Backward(revs) {
 		if v.Time <= when.UnixMilli() {
@@ -197,8 +203,11 @@ func parseTime(s string, now time.Time) (time.Time, error) {
 		y, m, d := now.Date()
 		return time.Date(y, m, d, t.Hour(), t.Minute(), 0, 0, now.Location()), nil
 	}
-	return time.Time{}, ErrBadRevision
+	return time.Time{}, ErrBadTime
 }
+
+// isHex reports whether a text could be the beginning of a change's hash.
+func isHex(s string) bool { return s != "" && strings.Trim(s, "0123456789abcdef") == "" }
 
 // ReadVersion returns what an object's file looks like at a version, in the
 // layout of an object that was never written here.

@@ -40,13 +40,14 @@ type cached struct {
 
 const (
 	sizeUnknown = -1
-	perOp       = 600 // bytes that an operation takes in a document
+	perChange   = 700 // bytes that a change takes in a document
+	perOp       = 600 // and an operation
 )
 
-// grow notes that operations were added.
+// grow notes that a change was added.
 func (e *cached) grow(ops int) {
 	if e.size != sizeUnknown {
-		e.size += int64(ops) * perOp
+		e.size += perChange + int64(ops)*perOp
 	}
 }
 
@@ -121,8 +122,11 @@ func (c *cache) shrink(keep int) {
 		}
 	}
 	for el := c.order.Back(); el != nil; el = el.Prev() {
-		if e := el.Value.(*cached); e.past != nil && c.inUse() > c.max {
-			e.forgetPast()
+		e := el.Value.(*cached)
+		for e.past != nil && c.inUse() > c.max {
+			if !e.past.reduce() {
+				e.forgetPast()
+			}
 		}
 	}
 	if peak > 2*c.max {
@@ -150,7 +154,7 @@ func (c *cache) trails(e *cached) int {
 	if e.size == sizeUnknown {
 		return 0
 	}
-	return int(max(0, min(maxTrails, c.max/(e.size+1)-3)))
+	return int(max(0, min(maxTrails, c.max/(e.size+1)-2)))
 }
 
 // keepPast begins to keep the past of a document, if there is room for it.

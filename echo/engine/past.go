@@ -87,6 +87,27 @@ func (p *past) grew() bool {
 	return grew
 }
 
+// limit lets there be no more than some trails, since the document has grown.
+func (p *past) limit(trails int) {
+	p.most = min(p.most, trails)
+	for len(p.trails) > p.most {
+		p.trails[0].doc.free()
+		p.trails = p.trails[1:]
+	}
+}
+
+// reduce drops the trail that was not used for longest, and lets there be no more
+// than are left; false where none is left.
+func (p *past) reduce() bool {
+	if len(p.trails) == 0 {
+		return false
+	}
+	p.trails[0].doc.free()
+	p.trails = p.trails[1:]
+	p.most = max(1, len(p.trails))
+	return true
+}
+
 // free gives back what is kept; a nil past keeps nothing.
 func (p *past) free() {
 	if p == nil {

@@ -142,7 +142,7 @@ func BenchmarkEditOld(b *testing.B) {
 		a.edit(nil, put(doc.NewMap(), "m"))
 		for n := range history {
 			var base doc.Heads // of the newest version, and now and then of an older one
-			if n%10 == 0 {
+			if n%100 == 0 {
 				base = a.versions[max(0, len(a.versions)-2)]
 			}
 			a.edit(base, put(doc.NewInt(int64(n)), "m", fmt.Sprint("k", n%9)))

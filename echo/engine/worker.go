@@ -268,10 +268,12 @@ func (w *worker) took(d *cached, changes ...recentChange) {
 			d.forgetPast() // it can be made again
 		}
 	}
-	switch {
-	case w.cache.trails(d) == 0:
+	switch trails := w.cache.trails(d); {
+	case trails == 0:
 		d.forgetPast()
-	case d.past == nil && d.alone >= eagerChanges:
+	case d.past != nil:
+		d.past.limit(trails)
+	case d.alone >= eagerChanges:
 		w.cache.keepPast(d)
 	}
 }

@@ -109,6 +109,7 @@ func (a *app) commands() []*cobra.Command {
 		a.spaceCommand(), a.inviteCommand(), a.joinCommand(), a.memberCommand(), a.deviceCommand(), a.auditCommand(), a.adoptCommand(),
 		a.statusCommand(), a.peersCommand(), a.waitCommand(),
 		a.statCommand(), a.logCommand(), a.showCommand(), a.draftsCommand(), a.queryCommand(),
+		a.blameCommand(), a.watchCommand(),
 		a.diffCommand(), a.restoreCommand(), a.undoCommand(), a.conflictsCommand(), a.trashCommand(),
 		a.signalCommand(), a.identityCommand(), a.phraseCommand(),
 		a.doctorCommand(), a.fsckCommand(), a.versionCommand(), a.manCommand(), a.engineCommand(), a.pokeCommand(),

@@ -72,6 +72,7 @@ var codes = []struct {
 	{halo.ErrBadCode, Refused},
 	{iofs.ErrPermission, Refused},
 	{echo.ErrBadQuery, Usage},
+	{echo.ErrBadTime, Usage},
 	{echo.ErrAmbiguous, Usage},
 	{echo.ErrInvalidName, Usage},
 	{echo.ErrNotFound, NotFound},

@@ -3,6 +3,8 @@ package control
 import (
 	"slices"
 	"strings"
+
+	"echofs/echo"
 )
 
 // Scope names what a caller must be allowed to do. Scopes that begin with
@@ -76,6 +78,8 @@ var (
 	StatObject     = define[PathRef, Stat]("object/stat", SpaceRead, Unary)
 	LogObject      = define[PathRef, []Revision]("object/log", SpaceRead, Unary)
 	ShowObject     = define[ShowRequest, Shown]("object/show", SpaceRead, Unary)
+	BlameObject    = define[PathRef, []echo.Blame]("object/blame", SpaceRead, Unary)
+	WatchChanges   = define[PathRef, echo.Change]("watch", SpaceRead, Stream)
 	ListDrafts     = define[DraftList, []Draft]("drafts/list", SpaceRead, Unary)
 	ShowDraft      = define[PathRef, Shown]("drafts/show", SpaceRead, Unary)
 	DiscardDraft   = define[PathRef, None]("drafts/discard", SpaceWrite, Unary)

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -45,6 +46,14 @@ func (v *Vault) resolve(ref control.PathRef) (echo.Node, string, error) {
 		}
 	}
 	node, err := v.repo.Resolve(path)
+	if ok && errors.Is(err, echo.ErrNotFound) {
+		// In a mount there is no such file here: it may be meant as SPACE/path.
+		if other, e := v.spacePath(ref.Arg); e == nil {
+			if n, e := v.repo.Resolve(other); e == nil {
+				return n, other, nil
+			}
+		}
+	}
 	if err != nil {
 		return echo.Node{}, "", fmt.Errorf("find %s: %w", ref.Arg, err)
 	}

@@ -12,6 +12,8 @@ func (v *Vault) registerObjects() {
 	control.Handle(v.server, control.StatObject, v.statObject)
 	control.Handle(v.server, control.LogObject, v.logObject)
 	control.Handle(v.server, control.ShowObject, v.showObject)
+	control.Handle(v.server, control.BlameObject, v.blameObject)
+	control.HandleStream(v.server, control.WatchChanges, v.watchChanges)
 	control.Handle(v.server, control.ListDrafts, v.listDrafts)
 	control.Handle(v.server, control.ShowDraft, v.showDraft)
 	control.Handle(v.server, control.DiscardDraft, v.discardDraft)
@@ -60,6 +62,47 @@ func (v *Vault) logObject(ctx context.Context, ref control.PathRef) ([]control.R
 			Fields: list(r.Fields), Summary: r.Summary})
 	}
 	return out, nil
+}
+
+func (v *Vault) blameObject(ctx context.Context, ref control.PathRef) ([]echo.Blame, error) {
+	node, path, err := v.settled(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	out, err := v.repo.BlameOf(ctx, node.Ino)
+	if err != nil {
+		return nil, fmt.Errorf("blame %s: %w", path, err)
+	}
+	return list(out), nil
+}
+
+// watchChanges tells what happens to a file, below a folder, or anywhere, until
+// the caller goes.
+func (v *Vault) watchChanges(ctx context.Context, ref control.PathRef, send func(echo.Change) error) error {
+	under := echo.Ino(echo.RootIno)
+	if ref.Arg != "" {
+		node, _, err := v.resolve(ref)
+		if err != nil {
+			return err
+		}
+		under = node.Ino
+	}
+	feed, err := v.repo.Watch(under)
+	if err != nil {
+		return err
+	}
+	defer feed.Close()
+	for {
+		changes, err := feed.Next(ctx)
+		if err != nil {
+			return err
+		}
+		for _, c := range changes {
+			if err := send(c); err != nil {
+				return err
+			}
+		}
+	}
 }
 
 func (v *Vault) showObject(ctx context.Context, req control.ShowRequest) (control.Shown, error) {
