@@ -42,6 +42,10 @@ type Options struct {
 	// memory, for tests.
 	Chunks func(SpaceID) (blob.Store, error)
 
+	// NameKey hides the names in the keys of the store; zero leaves them. A store
+	// must always be opened with the same.
+	NameKey halo.Secret
+
 	// Identity is the identity's credentials, genesis first. They are stored at
 	// the first Open and may be left out later.
 	Identity [][]byte
@@ -62,7 +66,7 @@ type Options struct {
 // Repo is one vault: its spaces and the tree of their objects. All methods may
 // be called from any goroutine.
 type Repo struct {
-	store  Store
+	store  *cellar
 	engine Engine
 	keys   Keys
 	opts   Options
@@ -105,7 +109,7 @@ func Open(ctx context.Context, opts Options) (*Repo, error) {
 		opts.Chunks = func(SpaceID) (blob.Store, error) { return blob.NewMem(), nil }
 	}
 	r := &Repo{
-		store: opts.Store, engine: opts.Engine, keys: opts.Keys, opts: opts,
+		store: &cellar{opts.Store, newHider(opts.NameKey)}, engine: opts.Engine, keys: opts.Keys, opts: opts,
 		now: opts.Now, log: opts.Logger, spaces: make(map[SpaceID]*Space),
 		cache: blob.NewCache(blob.DefaultCacheSize), stopped: make(chan struct{}), kick: make(chan struct{}, 1),
 	}

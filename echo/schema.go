@@ -57,7 +57,7 @@ func (t *txn) findSchema(typ string) *model.Schema {
 	prefix := key(tableType, t.s.id, TypeSchema, byte(0))
 	var found *model.Schema
 	err := scanPrefix(t, prefix, func(k, _ []byte) bool {
-		found = t.readSchema(doc.ObjectID(k[len(prefix):]), name)
+		found = t.readSchema(doc.ObjectID(k[len(k)-len(doc.ObjectID{}):]), name)
 		return found == nil
 	})
 	if err != nil {

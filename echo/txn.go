@@ -18,13 +18,13 @@ type reader interface {
 // commit although its steps build on one another. Of several writes of a key
 // the batch has the last.
 type overlay struct {
-	store  Store
+	store  *cellar
 	batch  Batch
 	writes map[string]int   // key -> its write in the batch
 	tables map[byte][]int32 // a key's first byte -> the writes of such keys, so that a scan looks at few
 }
 
-func newOverlay(store Store) *overlay {
+func newOverlay(store *cellar) *overlay {
 	return &overlay{store: store, writes: make(map[string]int), tables: make(map[byte][]int32)}
 }
 
@@ -40,6 +40,7 @@ func (o *overlay) putRow(key []byte, row any) { o.put(key, encodeRow(row)) }
 func (o *overlay) delete(key []byte) { o.write(BatchOp{OpDelete, key, nil}) }
 
 func (o *overlay) write(op BatchOp) {
+	op.Key = o.store.names.key(op.Key)
 	if n, ok := o.writes[string(op.Key)]; ok {
 		o.batch.ops[n] = op
 		return
@@ -52,20 +53,22 @@ func (o *overlay) write(op BatchOp) {
 
 // Get implements reader.
 func (o *overlay) Get(key []byte) ([]byte, error) {
+	key = o.store.names.key(key)
 	if n, ok := o.writes[string(key)]; ok {
 		if o.batch.ops[n].Kind == OpDelete {
 			return nil, ErrNotFound
 		}
 		return bytes.Clone(o.batch.ops[n].Value), nil
 	}
-	return o.store.Get(key)
+	return o.store.Store.Get(key)
 }
 
 // Scan implements reader. It collects before it calls, so fn may write.
 func (o *overlay) Scan(from, to []byte, fn func(key, value []byte) bool) error {
 	type pair struct{ k, v []byte }
 	var pairs []pair
-	err := o.store.Scan(from, to, func(k, v []byte) bool {
+	from, to = o.store.names.span(from, to)
+	err := o.store.Store.Scan(from, to, func(k, v []byte) bool {
 		if _, own := o.writes[string(k)]; !own {
 			pairs = append(pairs, pair{bytes.Clone(k), bytes.Clone(v)})
 		}

@@ -38,10 +38,10 @@ const opOverhead = 1 + 2 + 2*5
 
 // engineBatch translates a batch, copying all its bytes; nil if it has no
 // effect.
-func engineBatch(inner *pebble.DB, b *echo.Batch, size int64) (*pebble.Batch, error) {
-	batch := inner.NewBatchWithSize(16 + int(size) + opOverhead*b.Len())
+func engineBatch(inner *pebble.DB, seal *Seal, b *echo.Batch, size int64) (*pebble.Batch, error) {
+	batch := inner.NewBatchWithSize(16 + int(size) + (opOverhead+sealOverhead)*b.Len())
 	for _, op := range b.Ops() {
-		if err := addOp(batch, op); err != nil {
+		if err := addOp(batch, seal, op); err != nil {
 			return nil, err
 		}
 	}
@@ -51,12 +51,14 @@ func engineBatch(inner *pebble.DB, b *echo.Batch, size int64) (*pebble.Batch, er
 	return batch, nil
 }
 
-func addOp(batch *pebble.Batch, op echo.BatchOp) error {
+func addOp(batch *pebble.Batch, seal *Seal, op echo.BatchOp) error {
 	switch op.Kind {
 	case echo.OpPut:
-		d := batch.SetDeferred(1+len(op.Key), len(op.Value))
+		d := batch.SetDeferred(1+len(op.Key), seal.size(op.Key, op.Value))
 		fillKey(d.Key, op.Key)
-		copy(d.Value, op.Value)
+		if err := seal.seal(d.Value, op.Key, op.Value); err != nil {
+			return err
+		}
 		return d.Finish()
 	case echo.OpDelete:
 		d := batch.DeleteDeferred(1 + len(op.Key))

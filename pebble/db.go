@@ -125,7 +125,7 @@ func (db *DB) openEngine(lock *pebble.Lock, upgrades []upgrade) error {
 	if err != nil {
 		return err
 	}
-	err = withDisk(db.wal, func() error { return bringUpToDate(inner, upgrades) })
+	err = withDisk(db.wal, func() error { return bringUpToDate(inner, upgrades, db.opts.Seal) })
 	if err != nil {
 		return errors.Join(err, inner.Close())
 	}
@@ -159,8 +159,8 @@ func (db *DB) Get(key []byte) ([]byte, error) {
 		return nil, fmt.Errorf("get key %x: %w", key, err)
 	}
 	// Never nil, since an empty value is a value.
-	owned := append(make([]byte, 0, len(value)), value...)
-	if err := closer.Close(); err != nil {
+	owned, err := db.opts.Seal.open(make([]byte, 0, len(value)), key, value)
+	if err := errors.Join(err, closer.Close()); err != nil {
 		return nil, fmt.Errorf("get key %x: %w", key, err)
 	}
 	return owned, nil
@@ -175,13 +175,13 @@ func (db *DB) Scan(from, to []byte, fn func(key, value []byte) bool) error {
 	if to != nil {
 		upper = storeKey(to)
 	}
-	if err := scanRange(db.inner, storeKey(from), upper, fn); err != nil {
+	if err := scanRange(db.inner, db.opts.Seal, storeKey(from), upper, fn); err != nil {
 		return fmt.Errorf("scan from %x: %w", from, err)
 	}
 	return nil
 }
 
-func scanRange(inner *pebble.DB, from, to []byte, fn func(key, value []byte) bool) error {
+func scanRange(inner *pebble.DB, seal *Seal, from, to []byte, fn func(key, value []byte) bool) error {
 	if bytes.Compare(from, to) >= 0 {
 		return nil
 	}
@@ -189,12 +189,18 @@ func scanRange(inner *pebble.DB, from, to []byte, fn func(key, value []byte) boo
 	if err != nil {
 		return err
 	}
+	var opened []byte // holds the value during the call
 	for ok := it.First(); ok; ok = it.Next() {
+		key := it.Key()[1:]
 		value, err := it.ValueAndErr()
-		if err != nil {
-			return errors.Join(err, it.Close())
+		if err == nil && seal.cipher(key) != nil {
+			value, err = seal.open(opened[:0], key, value)
+			opened = value
 		}
-		if !fn(it.Key()[1:], value) {
+		if err != nil {
+			return errors.Join(fmt.Errorf("key %x: %w", key, err), it.Close())
+		}
+		if !fn(key, value) {
 			break
 		}
 	}
@@ -223,7 +229,7 @@ func (db *DB) commit(b *echo.Batch, d echo.Durability) error {
 	if err := db.space.take(size); err != nil {
 		return err
 	}
-	batch, err := engineBatch(db.inner, b, size)
+	batch, err := engineBatch(db.inner, db.opts.Seal, b, size)
 	if err != nil || batch == nil && d == echo.Kernel {
 		return err
 	}

@@ -36,12 +36,19 @@
 // The first byte of a key tells whom it belongs to:
 //
 //	0x00 "format"   the version of the format: an unsigned varint
+//	0x00 "seal"     in a sealed database: by what another key is noticed
 //	0x01 key...     a key of echo.Store, followed in docs/FORMAT.md
 //
 // The version is [Format]. Opening a database of an older version brings it up
 // to date, one step after the other, each of them noted when it is done;
 // opening one of a newer version fails with [ErrNewerFormat] and leaves
 // the data alone.
+//
+// # Encryption
+//
+// With a [Seal] all values are encrypted, each by itself; see there. A sealed
+// database opens with its own seal only, one that is not with none: it can be
+// copied into a sealed one ([DB.CopyTo]).
 //
 // # When the disk fails
 //

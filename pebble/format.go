@@ -1,6 +1,7 @@
 package pebble
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -37,25 +38,42 @@ func checkEngineFormat(dir string, fs vfs.FS) (exists bool, err error) {
 	return desc.Exists, nil
 }
 
-// bringUpToDate writes the version into a new database, and runs the upgrades
-// that an older one lacks.
-func bringUpToDate(inner *pebble.DB, upgrades []upgrade) error {
+// bringUpToDate writes the version into a new database, checks the seal of an
+// older one, and runs the upgrades that it lacks.
+func bringUpToDate(inner *pebble.DB, upgrades []upgrade, seal *Seal) error {
 	newest := 1 + len(upgrades)
 	version, err := readFormat(inner)
 	if err != nil {
 		return err
 	}
+	sealed := version >= sealedFormat
+	flag := 0
 	switch {
 	case version == 0:
+		if err := seal.writeMark(inner); err != nil {
+			return err
+		}
+		if seal != nil {
+			newest += sealedFormat
+		}
 		return writeFormat(inner, newest)
-	case version > newest:
+	case sealed:
+		if err := seal.checkMark(inner); err != nil {
+			return err
+		}
+		flag = sealedFormat
+	case seal != nil:
+		return ErrPlain
+	}
+	version -= flag
+	if version > newest {
 		return fmt.Errorf("%w: version %d, known are those up to %d", ErrNewerFormat, version, newest)
 	}
 	for ; version < newest; version++ {
 		if err := upgrades[version-1](inner); err != nil {
 			return fmt.Errorf("upgrade from format %d: %w", version, err)
 		}
-		if err := writeFormat(inner, version+1); err != nil {
+		if err := writeFormat(inner, flag+version+1); err != nil {
 			return fmt.Errorf("upgrade from format %d: %w", version, err)
 		}
 	}
@@ -85,7 +103,11 @@ func checkEmpty(inner *pebble.DB) error {
 	if err != nil {
 		return err
 	}
-	if it.First() {
+	ok := it.First()
+	if ok && bytes.Equal(it.Key(), sealKey) { // the process died before it wrote the version
+		ok = it.Next()
+	}
+	if ok {
 		err = fmt.Errorf("%w: it has keys but no version of the format", ErrForeign)
 	}
 	return errors.Join(err, it.Close())

@@ -37,6 +37,8 @@ type Options struct {
 	// Reserve is the free space, in bytes, below which commits are refused; 0
 	// means DefaultReserve, a negative number none.
 	Reserve int64
+	// Seal encrypts values; nil for a database that is not encrypted.
+	Seal *Seal
 	// FS holds the files; nil means the operating system's file system.
 	FS vfs.FS
 }

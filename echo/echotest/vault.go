@@ -1,6 +1,7 @@
 package echotest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -166,6 +167,12 @@ func NewVault(tb testing.TB, name string, opts echo.Options) *Vault {
 	}
 	if opts.RemoveGrace == 0 {
 		opts.RemoveGrace = 20 * time.Millisecond
+	}
+	if opts.NameKey.IsZero() { // as in a vault on disk
+		var err error
+		if opts.NameKey, err = halo.NewSecret(bytes.Repeat([]byte{7}, 32)); err != nil {
+			tb.Fatal(err)
+		}
 	}
 	opts.IdentityName, opts.DeviceName = name, name+"-device"
 	v := &Vault{Opts: opts, tb: tb}

@@ -12,7 +12,11 @@
 //	config.json  settings: names, signaling and ICE servers
 //	genesis      first credential of a new identity, until it is in the store
 //	keys.efk     sealed keys (halo.SealKeystore); the one before is keys.efk.1
-//	db/          the Pebble database
+//	keys.pair    keys of a device that is being added to an identity
+//	paired       what it was admitted with, until that is in the store
+//	db/          the Pebble database, encrypted under a key in keys.efk
+//	db.new       its copy while a database of before is being encrypted
+//	db.old       the one before, until it is removed
 //	local/       content of files that stay on this machine
 //	ctl.sock     control socket of a running daemon
 //	daemon.log   what a daemon in the background said; the older part is .1

@@ -18,7 +18,6 @@ import (
 	"echofs/echo"
 	"echofs/echo/blob"
 	"echofs/echo/engine"
-	"echofs/pebble"
 )
 
 // Options tells how to open a vault.
@@ -121,7 +120,7 @@ func (v *Vault) openEngine(context.Context) (err error) {
 }
 
 func (v *Vault) openStore(ctx context.Context) error {
-	db, err := pebble.Open(v.dir.file(dbName), pebble.Options{Log: v.log, OnFatal: v.storeFailed})
+	db, err := v.openDB()
 	if err != nil {
 		return fmt.Errorf("open store: %w", err)
 	}
@@ -137,7 +136,8 @@ func (v *Vault) openStore(ctx context.Context) error {
 	if paired != nil {
 		genesis = paired.Identity
 	}
-	v.repo, err = echo.Open(ctx, echo.Options{Store: db, Engine: v.engine, Keys: v.keys, Identity: genesis, Chunks: v.openChunks,
+	v.repo, err = echo.Open(ctx, echo.Options{Store: db, Engine: v.engine, Keys: v.keys, NameKey: v.keys.indexKey(), Identity: genesis,
+		Chunks:       v.openChunks,
 		IdentityName: v.config.Name, DeviceName: v.config.Device, Logger: v.log})
 	if err != nil {
 		return fmt.Errorf("open repository: %w", err)
