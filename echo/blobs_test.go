@@ -152,6 +152,9 @@ func TestABlobComesToOthers(t *testing.T) {
 	if st := w.bobs.BlobState(); st.Incomplete != 1 || st.Missing != n.Size {
 		t.Errorf("got %+v, want one version incomplete", st)
 	}
+	if st, err := w.bob.Stat(context.Background(), n.Ino); err != nil || st.Missing != n.Size {
+		t.Errorf("stat: %+v, %v; want %d bytes missing", st, err, n.Size)
+	}
 	echotest.SendChunks(t, w.adas, w.bobs)
 	if got, err := readBlob(w.bob, n); err != nil || !bytes.Equal(got, content) {
 		t.Errorf("got %d bytes, %v; want %d", len(got), err, len(content))
@@ -160,7 +163,7 @@ func TestABlobComesToOthers(t *testing.T) {
 		t.Errorf("got %+v, want nothing missing", st)
 	}
 	st, err := w.bob.Stat(context.Background(), n.Ino)
-	if err != nil || st.Kind != "blob" {
+	if err != nil || st.Kind != "blob" || st.Missing != 0 {
 		t.Errorf("stat: %+v, %v; want kind blob", st, err)
 	}
 }

@@ -147,7 +147,8 @@ func (t *txn) compact(d *document) error {
 	return nil
 }
 
-// Compact stores each document of the space as one chunk.
+// Compact stores each document of the space as one chunk, and drops the versions
+// of blobs that were replaced.
 func (s *Space) Compact(ctx context.Context) error {
 	prefix := key(tableDoc, s.id)
 	var ids []doc.DocumentID
@@ -174,7 +175,8 @@ func (s *Space) Compact(ctx context.Context) error {
 			return fmt.Errorf("compact document %s: %w", id, err)
 		}
 	}
-	return nil
+	_, err = s.CollectChunks(ctx, 0)
+	return err
 }
 
 // branches lists the actors of this device in the document, and one that has

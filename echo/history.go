@@ -244,7 +244,8 @@ type Stat struct {
 	Author   string   `json:"author"`
 	Base     string   `json:"base"`
 	Error    string   `json:"error,omitempty"`
-	Replicas int      `json:"replicas"` // devices known to hold the current version durably, this one included
+	Replicas int      `json:"replicas"`          // devices known to hold the current version durably, this one included
+	Missing  int64    `json:"missing,omitempty"` // of a blob of which not all has come: its bytes
 }
 
 // Stat returns what is known of a node.
@@ -270,6 +271,9 @@ func (r *Repo) Stat(_ context.Context, ino Ino) (Stat, error) {
 		return st, nil
 	}
 	st.ID, st.URI = n.ID.String(), st.URI+"/"+n.ID.String()
+	if v, ok := n.Blob(); ok && !s.chunks.isComplete(v.Root) {
+		st.Missing = v.Size
+	}
 	return st, s.statObject(&st, n.ID)
 }
 
