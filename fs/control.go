@@ -46,6 +46,7 @@ type view struct {
 	list    func() ([]viewEntry, error)                  // of a directory
 	content func(ctx context.Context) ([]byte, error)    // of a file
 	accept  func(ctx context.Context, data []byte) error // takes what is written to a file; nil: nothing can be
+	costly  bool                                         // a file whose content takes long to make: its size is 0, as in /proc
 	modTime time.Time
 	deleted doc.ObjectID // the object in the trash that it stands for
 }
@@ -82,6 +83,7 @@ var providers = []provider{
 	{name: "refs", inSpace: true, dir: true, view: mirrored("refs", graph((*echo.Space).Refs))},
 	{name: "backlinks", inSpace: true, dir: true, view: mirrored("backlinks", graph((*echo.Space).Backlinks))},
 	{name: "history", inSpace: true, dir: true, view: mirrored("history", history)},
+	{name: "blame", inSpace: true, dir: true, view: (*control).blame},
 	{name: "members", inSpace: true, dir: true, view: (*control).members},
 	{name: "drafts", inSpace: true, dir: true, view: (*control).drafts},
 	{name: "conflicts", inSpace: true, dir: true, view: (*control).conflicts},
@@ -226,6 +228,7 @@ func (c *control) attr(p controlPlace, v view, out *fuse.Attr) error {
 		n.Kind, n.Target = echo.KindLocalLink, v.link
 	case v.isDir():
 		n.Kind, n.Mode = echo.KindFolder, 0o555
+	case v.costly:
 	default:
 		data, err := c.read(v)
 		if err != nil {

@@ -76,6 +76,16 @@ func TestControlHistory(t *testing.T) {
 	m.fails(`ls .echofs/history/none.json`)
 }
 
+func TestControlBlame(t *testing.T) {
+	m := mount(t, fs.Options{})
+	m.sh(`mkdir d; echo '{"v":1,"w":1}' > d/a.json`)
+	m.settle("d/a.json")
+	m.want(`ls .echofs/blame .echofs/blame/d; grep -c '"author": "ada"' .echofs/blame/d/a.json; grep -o '"pointer": .*' .echofs/blame/d/a.json`,
+		".echofs/blame:\nd\n\n.echofs/blame/d:\na.json\n2\n\"pointer\": \"/v\",\n\"pointer\": \"/w\",\n")
+	m.fails(`cat .echofs/blame/d/none.json`)
+	m.fails(`ls .echofs/blame/d/a.json/x`)
+}
+
 func TestControlMembers(t *testing.T) {
 	m, o := mountShared(t)
 	o.sync()

@@ -15,7 +15,7 @@
 //	      history/<path>/<n>-<time>-<author>.json
 //	      by-type/<type>/, refs/<path>/, backlinks/<path>/, query/<conditions>/
 //	                      symbolic links into the space
-//	      drafts/<path>, conflicts/<path>.json
+//	      drafts/<path>, conflicts/<path>.json, blame/<path>
 //	      conflicts/<path>/<field>
 //	                      can be written: that settles the field
 //	      trash/          deleted objects; to rename one out restores it

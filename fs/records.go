@@ -59,6 +59,37 @@ func (c *control) version(ino echo.Ino, r echo.Revision) view {
 	}}
 }
 
+// blame mirrors the tree of a space; each file tells who wrote what of the file
+// at its path.
+func (c *control) blame(dir echo.Node, rest string) (view, error) {
+	n, name, err := c.mirror(dir, rest)
+	switch {
+	case err != nil:
+		return view{}, err
+	case name != "":
+		return view{}, echo.ErrNotDir
+	case n.Kind.IsFile():
+		return view{modTime: n.ModTime, costly: true, content: func(ctx context.Context) ([]byte, error) {
+			all, err := c.t.repo.BlameOf(ctx, n.Ino)
+			if err != nil {
+				return nil, err
+			}
+			out, err := json.MarshalIndent(all, "", "  ")
+			return append(out, '\n'), err
+		}}, nil
+	}
+	return view{modTime: n.ModTime, list: func() ([]viewEntry, error) {
+		var out []viewEntry
+		err := c.t.repo.List(n.Ino, 0, func(n echo.Node) bool {
+			if n.Kind.IsFile() || n.Kind == echo.KindFolder {
+				out = append(out, viewEntry{name: n.Name, dir: n.Kind == echo.KindFolder})
+			}
+			return len(out) < maxListed
+		})
+		return out, err
+	}}, nil
+}
+
 // memberRecord is a member as the command shows it.
 type memberRecord struct {
 	DID     string         `json:"did"`
