@@ -37,6 +37,10 @@ func (h *writeHandle) commit(ctx context.Context) error {
 	}
 	h.f.awaitReaders(ctx, h.who.last())
 	base, rule := h.baseFor(n)
+	size := len(data)
+	if all, current, ok := h.appended(n, data); ok {
+		data, base, rule = all, current, ruleHandle
+	}
 	out, err := h.t.repo.Save(ctx, echo.Save{Ino: ino, Data: data, Base: base, Rule: rule, Quiet: true})
 	if isNotText(err) {
 		return h.becomeBlob(ctx, n, base, rule)
@@ -45,6 +49,7 @@ func (h *writeHandle) commit(ctx context.Context) error {
 		return err
 	}
 	h.saved(at, &out.Wrote)
+	h.appendedTo(size)
 	h.t.bases.wrote(h.who.last(), n.ID, out.Wrote)
 	h.t.setSource(ino, source{author: h.who.last()})
 	return h.restoreTime(ctx, ino)

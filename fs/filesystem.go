@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -202,14 +203,34 @@ func (fsys *FileSystem) Close() error {
 	defer cancel()
 	err := fsys.Unmount(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
-		if err = abort(fsys.minor); err == nil {
-			fsys.Wait()
-		}
+		err = fsys.cutOff()
 	}
 	fsys.sub.Close()
 	fsys.cancel()
 	fsys.told.Wait()
 	return err
+}
+
+// cutOff ends the connection that programs still use. Where the control file
+// system of FUSE is not mounted, as in many containers, that is left to the end of
+// the process: what is unsaved is saved, and what comes later fails.
+func (fsys *FileSystem) cutOff() error {
+	err := abort(fsys.minor)
+	if err == nil {
+		fsys.Wait()
+		return nil
+	}
+	if !errors.Is(err, os.ErrNotExist) && !errors.Is(err, os.ErrPermission) {
+		return err
+	}
+	fsys.tree.log.Warn("files are still open in a mount that has ended", "dir", fsys.Dir())
+	if helper := fsys.tree.poker.Load(); helper != nil {
+		helper.stop()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), saveTime)
+	defer cancel()
+	fsys.tree.closeHandles(ctx)
+	return nil
 }
 
 // closeTime is how long Close waits for programs that use the mount.

@@ -32,6 +32,7 @@ type writeHandle struct {
 	base    *echo.Version // the version that buf started from; nil where nothing of it is left
 	began   int           // the size that buf started with
 	covered int           // how much from its beginning was written over
+	tail    int           // where in buf the bytes begin that were appended since the last save; -1: it did more
 	stream  stream        // the file became a blob, or a local one
 }
 
@@ -49,6 +50,7 @@ func (t *tree) openWrite(n echo.Node, flags uint32, a author) (*writeHandle, err
 		}
 		seen := t.bases.seen(n.ID, c)
 		h.buf, h.shared, h.base, h.began = c.Data, true, &seen, len(c.Data)
+		h.tail = len(c.Data)
 		if wantsRead(flags) {
 			t.bases.read(a, n.ID, c.Version, c.Draft)
 		}
@@ -196,6 +198,7 @@ func (h *writeHandle) truncate(size int64) error {
 		return syscall.EFBIG
 	}
 	h.forgetBase(int(size))
+	h.tail = -1
 	if size == int64(len(h.buf)) {
 		return nil
 	}

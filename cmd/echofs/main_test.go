@@ -20,7 +20,7 @@ import (
 // calls it by that name.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"echofs": func() { os.Exit(cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
+		"echofs": func() { os.Exit(cli.Main("echofs", os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
 	})
 }
 

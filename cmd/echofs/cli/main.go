@@ -15,14 +15,19 @@ import (
 	"echofs/cmd/echofs/control"
 )
 
-// Main runs one command and returns its exit status.
-func Main(args []string, stdin, stdout, stderr *os.File) int {
+// Main runs one command of a program that was called by a name, and returns its
+// exit status.
+func Main(name string, args []string, stdin, stdout, stderr *os.File) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, getenv: os.Getenv}
+	args, err := CommandLine(name, args)
+	if err != nil {
+		return a.fail(ctx, err)
+	}
 	root := a.root()
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	err = root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
 	}

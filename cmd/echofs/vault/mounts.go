@@ -123,8 +123,8 @@ func (s *mounts) unmount(dir string, lazy bool) (last bool, err error) {
 	e := s.list[i]
 	s.mu.Unlock()
 	if err := e.m.Unmount(lazy); err != nil {
-		return false, control.WithHint(fmt.Errorf("unmount %s: %w", dir, err),
-			fmt.Sprintf("who uses it: fuser -vm %s; detach it all the same: echofs umount --lazy %s", dir, dir))
+		return false, control.WithHint(fmt.Errorf("unmount %s: %w%s", dir, err, inUse(dir)),
+			"close what is open there, or detach it all the same: echofs umount --lazy "+dir)
 	}
 	if !lazy {
 		<-e.m.Done()
