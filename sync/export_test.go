@@ -72,3 +72,12 @@ var (
 
 // Silence is how long a peer may say nothing.
 const Silence = silence
+
+// InviteRecord is what a host keeps of an invitation.
+type InviteRecord = inviteRecord
+
+// DecodeInviteRecord reads one strictly.
+var DecodeInviteRecord = decodeInviteRecord
+
+// InviteTries returns how many authorization codes may still be tried.
+func InviteTries(r InviteRecord) int { return r.tries() }

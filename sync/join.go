@@ -92,7 +92,7 @@ type guest struct {
 	// converse is what is talked about, once the host is met.
 	converse func(*talk) (Space, error)
 
-	wg      sync.WaitGroup
+	wg sync.WaitGroup
 
 	mu     sync.Mutex // guards closed
 	closed bool
