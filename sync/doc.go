@@ -11,6 +11,7 @@
 //	sync/signal   how devices meet through servers that learn nothing
 //	sync/lan      how they find each other on a local network
 //	sync/overlay  with whom to connect
+//	sync/turn     STUN and TURN servers, and credentials for them
 //	sync/near     which addresses are of local networks
 //	sync/rtc      connections over WebRTC
 //	sync/session  Noise sessions over a connection
@@ -60,6 +61,8 @@
 //     that has all before them, without being asked.
 //   - Relay: any member has and gives entries of all others, so that the mesh
 //     may be sparse.
+//   - Vouch: where some devices are reached only through others, each signs now
+//     and then what it holds durably, and others hand it on.
 //   - Ack: what was ingested is made durable, many entries by one flush, and
 //     then acknowledged by vector.
 //

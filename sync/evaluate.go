@@ -27,8 +27,8 @@ import (
 //  4. What has become durable is acknowledged; it tells our position too.
 //  5. Of every feed of which the peer has more than we have, and which nobody
 //     else is asked for, the next window is asked for.
-//  6. What members tell of each other: other ways than before, and boxes that
-//     are to be carried.
+//  6. What members tell of each other: other ways than before, boxes that are
+//     to be carried, and what others hold durably.
 func (p *peer) evaluate(ctx context.Context) ([]message, error) {
 	list := p.pong()
 	if ok, err := p.standing(ctx); !ok || err != nil {
@@ -52,6 +52,10 @@ func (p *peer) tellMembers(list []message) []message {
 	defer p.mu.Unlock()
 	list = append(list, p.out...)
 	p.out = nil
+	for _, v := range p.vouchers {
+		list = append(list, v)
+	}
+	p.vouchers = nil
 	if !p.waysDue || p.x.router == nil || time.Now().Before(p.waysAt) {
 		return list
 	}
@@ -103,6 +107,8 @@ func (p *peer) becomeReady(ctx context.Context) {
 	p.mu.Lock()
 	first, early := !p.ready, len(p.acked) > 0
 	p.ready = true
+	vouchers := p.early
+	p.early = nil
 	p.mu.Unlock()
 	if !first {
 		return
@@ -110,6 +116,12 @@ func (p *peer) becomeReady(ctx context.Context) {
 	if p.chunks != nil {
 		poke(p.chunks.wake)
 		poke(p.chunks.serving)
+	}
+	for _, v := range vouchers {
+		p.handleVoucher(ctx, v)
+	}
+	for _, v := range p.x.vouchers.all() {
+		p.postVoucher(v)
 	}
 	if early {
 		p.keepAck(ctx)

@@ -23,6 +23,7 @@ type exchange struct {
 	ackDue   chan struct{} // one slot: something was ingested
 	router   router        // nil where nothing is told of other members
 	sparse   atomic.Bool   // some devices are reached only through others
+	vouchers *vouchers
 
 	ingesting sync.Mutex // one range at a time is ingested
 
@@ -45,7 +46,7 @@ type pull struct {
 func newExchange(repo Repo, space Space, logger *slog.Logger, instance [16]byte) *exchange {
 	return &exchange{
 		repo: repo, space: space, logger: logger, instance: instance,
-		ackDue: make(chan struct{}, 1), chunks: newChunkPulls(),
+		ackDue: make(chan struct{}, 1), chunks: newChunkPulls(), vouchers: newVouchers(),
 		mine: Vector{}, fetched: Vector{}, durable: Vector{},
 		pulls: make(map[halo.FeedID]pull), peers: make(map[*peer]struct{}), ledger: newLedger(),
 	}
@@ -107,6 +108,7 @@ func (x *exchange) keepAcks(ctx context.Context) {
 			poke(x.ackDue)
 			continue
 		}
+		x.vouch()
 		pauseFor(ctx, ackSpacing)
 	}
 }

@@ -6,12 +6,13 @@ import (
 	"time"
 
 	"echofs/halo"
+	"echofs/sync/overlay"
 	"echofs/sync/rtc"
 	"echofs/sync/signal"
 )
 
 // maxAttempts is how many connections may be in the making on one topic.
-const maxAttempts = 4
+const maxAttempts = overlay.Degree
 
 // replyEvery is how often an announce of one peer is answered at most.
 const replyEvery = 500 * time.Millisecond

@@ -32,6 +32,7 @@ const kindReserved kind = 64
 const (
 	kindWays kind = kindReserved + iota
 	kindCarry
+	kindVoucher
 )
 
 // Kinds of the exchange of chunks (chunks.go).
@@ -258,6 +259,8 @@ func decodeMessage(b []byte) (message, error) {
 		return decodeAs[spaces](body)
 	case kindShare:
 		return decodeAs[share](body)
+	case kindVoucher:
+		return decodeAs[voucher](body)
 	}
 	if k >= kindReserved {
 		return nil, nil

@@ -16,6 +16,7 @@ import (
 	"echofs/sync/lan"
 	"echofs/sync/rtc"
 	"echofs/sync/signal"
+	"echofs/sync/turn"
 )
 
 // Options configure a Network.
@@ -64,7 +65,8 @@ type Network struct {
 	online  *online       // nil while offline or not running
 	changed chan struct{} // closed and replaced when online changes
 	faults  map[halo.DeviceID]misdeeds
-	invites map[*Invitation]bool // that are being hosted
+	invites map[*Invitation]bool  // that are being hosted
+	servers map[string]turn.Offer // of STUN and TURN servers, by who offers them
 }
 
 // online is what exists while the network is online.
@@ -90,7 +92,7 @@ func New(repo Repo, opts Options) (*Network, error) {
 		repo: repo, opts: opts, logger: opts.Logger, api: api,
 		pending: make(chan struct{}, maxPending), signal: slices.Clone(opts.Signal), offline: opts.Offline,
 		toggled: make(chan struct{}, 1), changed: make(chan struct{}),
-		faults: make(map[halo.DeviceID]misdeeds), invites: make(map[*Invitation]bool),
+		faults: make(map[halo.DeviceID]misdeeds), invites: make(map[*Invitation]bool), servers: make(map[string]turn.Offer),
 	}
 	if n.logger == nil {
 		n.logger = slog.New(slog.DiscardHandler)
@@ -307,6 +309,7 @@ func (n *Network) client(url string) *signal.Client {
 	c := o.clients[url]
 	if c == nil {
 		c = signal.NewClient(url, n.logger).WithHTTP(n.opts.HTTP)
+		o.wg.Go(func() { n.keepServers(o.ctx, url) })
 		o.clients[url] = c
 		o.wg.Go(func() { c.Run(o.ctx) })
 	}

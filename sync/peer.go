@@ -38,6 +38,7 @@ type peer struct {
 	budget  *rate.Limiter // bytes of credentials
 	bulk    *rate.Limiter // bytes of the bulk lane
 	carries *rate.Limiter // boxes for other members
+	vouches *rate.Limiter // acknowledgements of other members
 	began   time.Time
 	onReady func(*peer) // called once, when the peer is known to be a member
 	own     *ownPeer    // nil outside of the own space
@@ -64,6 +65,8 @@ type peer struct {
 	saidWays []route   // what the peer told last
 	waysAt   time.Time // not to be told before
 	out      []message
+	vouchers []voucher // to be handed on
+	early    []voucher // that came before the peer was known to be a member
 	// How it stands.
 	ready     bool // a member in this device's view
 	probation int  // bytes of credentials taken before that
@@ -179,6 +182,7 @@ func newPeer(x *exchange, s *session.Session, mine, remote hello, ready func(*pe
 		budget:  rate.NewLimiter(credentialBudget/3600.0, credentialBudget),
 		bulk:    rate.NewLimiter(inRate, inBurst),
 		carries: rate.NewLimiter(carryRate, carryBurst),
+		vouches: rate.NewLimiter(vouchRate, vouchBurst),
 		began:   time.Now(), heard: time.Now(),
 		theirs: Vector{}, acked: Vector{}, pushed: Vector{}, toldAck: Vector{},
 		theirHeads: remote.Heads, toldHeads: mine.Heads, waysDue: true,

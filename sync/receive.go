@@ -70,6 +70,9 @@ func (p *peer) handle(ctx context.Context, m message) error {
 	case ways:
 		p.handleWays(m)
 		return nil
+	case voucher:
+		p.handleVoucher(ctx, m)
+		return nil
 	case carry:
 		if p.x.router != nil && p.carries.Allow() {
 			p.x.router.carried(p, m)
@@ -108,6 +111,13 @@ func (p *peer) handleEarly(ctx context.Context, m message) error {
 	case ways:
 		p.mu.Lock()
 		p.saidWays = m.List
+		p.mu.Unlock()
+		return nil
+	case voucher:
+		p.mu.Lock()
+		if len(p.early) < maxContacts {
+			p.early = append(p.early, m)
+		}
 		p.mu.Unlock()
 		return nil
 	case carry:

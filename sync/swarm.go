@@ -19,12 +19,13 @@ const (
 	topicMargin   = 2 * time.Hour
 	answerTimeout = 5 * time.Second
 	dialTimeout   = 20 * time.Second
-	settleTime    = 2 * time.Second  // a link so young is not doubted
-	askedFor      = 10 * time.Second // a device that asked to be connected is remembered as such
-	fullFor       = 20 * time.Second // a device that had no room is not asked again
-	givenUp       = 4                // failed attempts after which others are connected with in its place
-	dialsGivenUp  = 2                // attempts under way beside which such a device is tried
-	staleAfter    = 3                // times AnnounceEvery without an announce, after which an address is forgotten
+	settleTime    = 2 * time.Second       // a link so young is not doubted
+	askedFor      = 10 * time.Second      // a device that asked to be connected is remembered as such
+	busyWait      = 50 * time.Millisecond // while others are being connected
+	fullFor       = 20 * time.Second      // a device that had no room is not asked again
+	givenUp       = 4                     // failed attempts after which others are connected with in its place
+	dialsGivenUp  = 2                     // attempts under way beside which such a device is tried
+	staleAfter    = 3                     // times AnnounceEvery without an announce, after which an address is forgotten
 )
 
 // swarm is the devices of one space: where they were met, who is connected, and
@@ -43,6 +44,7 @@ type swarm struct {
 	mu       sync.Mutex // guards the below
 	closed   bool
 	meetings map[halo.Topic]*meeting
+	current  *meeting // of the newest epoch and the day; nil for none
 	contacts map[halo.DeviceID]*contact
 	dials    uint64 // attempts so far
 }
@@ -163,6 +165,10 @@ func days(now time.Time) []uint64 {
 func (s *swarm) rearrange(now time.Time) {
 	wanted := make(map[halo.Topic]*meeting)
 	keys := s.space.EpochKeys()
+	var current halo.Topic
+	if len(keys) > 0 {
+		current = keys[0].Swarm(s.space.ID()).Topic(halo.UnixDay(now))
+	}
 	for _, key := range keys[:min(len(keys), maxEpochs)] {
 		secret := key.Swarm(s.space.ID())
 		for _, day := range days(now) {
@@ -189,6 +195,7 @@ func (s *swarm) rearrange(now time.Time) {
 			fresh = append(fresh, m)
 		}
 	}
+	s.current = s.meetings[current]
 	s.mu.Unlock()
 	for _, topic := range gone {
 		s.leave(topic)
@@ -285,21 +292,11 @@ func (s *swarm) address(c *contact) (address, bool) {
 	fresh := time.Since(c.met) < staleAfter*s.n.opts.AnnounceEvery
 	direct := c.known && fresh && c.where.meeting.seated(c.where.seat)
 	way, routed := s.routes.to(c.device)
-	today := s.today()
-	if routed = routed && way.hops > 0 && today != nil; routed && (!direct || c.failures%2 == 1) {
-		seat := memberLine{s}.seatOf(today.topic)
-		return address{meeting: today, seat: seat, peer: way.instance, instance: way.instance}, true
+	if routed = routed && way.hops > 0 && s.current != nil; routed && (!direct || c.failures%2 == 1) {
+		seat := memberLine{s}.seatOf(s.current.topic)
+		return address{meeting: s.current, seat: seat, peer: way.instance, instance: way.instance}, true
 	}
 	return c.where, direct
-}
-
-// today returns the meeting of the newest epoch and this day; s.mu is held.
-func (s *swarm) today() *meeting {
-	keys := s.space.EpochKeys()
-	if len(keys) == 0 {
-		return nil
-	}
-	return s.meetings[keys[0].Swarm(s.space.ID()).Topic(halo.UnixDay(time.Now()))]
 }
 
 // linked returns the devices that are connected; s.mu is held.
@@ -369,7 +366,9 @@ func (s *swarm) arrange() {
 			dialing++
 		}
 	}
-	s.x.sparse.Store(reached > len(linked))
+	if sparse := reached > len(linked); s.x.sparse.Swap(sparse) != sparse {
+		poke(s.x.ackDue) // others may not have heard yet what is durable here
+	}
 	for _, c := range s.contacts {
 		if c.link == nil && c.failures >= givenUp && dialing < dialsGivenUp && !wanted[c.device] {
 			s.pursue(c, now)
@@ -432,6 +431,8 @@ func (s *swarm) dialed(device halo.DeviceID, err error) {
 	var left *byeError
 	switch {
 	case errors.Is(err, errMoved):
+	case errors.Is(err, errBusy):
+		c.after = time.Now().Add(backoff(busyWait, busyWait, 1))
 	case errors.Is(err, ErrRefused) || errors.Is(err, ErrNotMember):
 		c.after = time.Now().Add(backoff(refusedFor, refusedFor, 1))
 	case errors.As(err, &left) && left.code == byeLeaving:

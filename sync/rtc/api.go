@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/pion/dtls/v3"
@@ -39,11 +41,38 @@ const (
 	keepAlive     = 2 * time.Second
 )
 
+// Server is a STUN or TURN server.
+type Server struct {
+	URLs     []string // "stun:host:port", "turn:host:port?transport=udp"
+	Username string
+	Password string
+}
+
 // API makes connections.
 type API struct {
-	api    *webrtc.API
-	config webrtc.Configuration
-	remote bool // candidates may follow the SDP
+	api   *webrtc.API
+	given []webrtc.ICEServer // by the options
+
+	mu    sync.Mutex // guards the below
+	found []webrtc.ICEServer
+}
+
+// SetServers replaces the servers that are used beside those of the options.
+func (a *API) SetServers(list []Server) {
+	var found []webrtc.ICEServer
+	for _, s := range list {
+		found = append(found, webrtc.ICEServer{URLs: s.URLs, Username: s.Username, Credential: s.Password})
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.found = found
+}
+
+// servers returns all servers.
+func (a *API) servers() []webrtc.ICEServer {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Concat(a.given, a.found)
 }
 
 // New returns an API. It fails for malformed server URLs.
@@ -59,9 +88,8 @@ func New(opts Options) (*API, error) {
 		}
 	}
 	return &API{
-		api:    webrtc.NewAPI(webrtc.WithSettingEngine(settings(opts, network))),
-		config: webrtc.Configuration{ICEServers: servers},
-		remote: len(servers) > 0,
+		api:   webrtc.NewAPI(webrtc.WithSettingEngine(settings(opts, network))),
+		given: servers,
 	}, nil
 }
 

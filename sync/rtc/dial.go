@@ -27,6 +27,7 @@ type Attempt struct {
 	pc       *webrtc.PeerConnection
 	channels [3]*webrtc.DataChannel
 	follow   chan string
+	remote   bool // candidates may follow the SDP
 
 	mu     sync.Mutex // guards the below
 	open   int        // channels that are
@@ -43,7 +44,7 @@ func (a *API) Offer(ctx context.Context) (*Attempt, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	text, err := at.describe(ctx, a.remote, at.pc.CreateOffer)
+	text, err := at.describe(ctx, at.remote, at.pc.CreateOffer)
 	if err != nil {
 		at.Close()
 		return nil, "", fmt.Errorf("make offer: %w", err)
@@ -68,7 +69,7 @@ func (a *API) Answer(ctx context.Context, offer string) (*Attempt, string, error
 		return nil, "", fmt.Errorf("accept offer: %w: %w", ErrSDP, err)
 	}
 	create := func(*webrtc.OfferOptions) (webrtc.SessionDescription, error) { return at.pc.CreateAnswer(nil) }
-	text, err := at.describe(ctx, a.remote, create)
+	text, err := at.describe(ctx, at.remote, create)
 	if err != nil {
 		at.Close()
 		return nil, "", fmt.Errorf("make answer: %w", err)
@@ -81,14 +82,13 @@ func (a *API) attempt() (*Attempt, error) {
 	if err != nil {
 		return nil, err
 	}
-	config := a.config
-	config.Certificates = []webrtc.Certificate{cert}
+	config := webrtc.Configuration{ICEServers: a.servers(), Certificates: []webrtc.Certificate{cert}}
 	pc, err := a.api.NewPeerConnection(config)
 	if err != nil {
 		return nil, fmt.Errorf("open connection: %w", err)
 	}
 	at := &Attempt{
-		pc: pc, follow: make(chan string, maxCandidates),
+		pc: pc, remote: len(config.ICEServers) > 0, follow: make(chan string, maxCandidates),
 		up: make(chan struct{}), down: make(chan struct{}),
 	}
 	if err := at.prepare(); err != nil {

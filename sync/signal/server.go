@@ -66,16 +66,20 @@ func (l Limits) withDefaults() Limits {
 // ServerOptions configure a Server.
 type ServerOptions struct {
 	Limits Limits
+	// Turn, unless nil, answers GET /turn: where there is a TURN server, and
+	// credentials for it.
+	Turn http.Handler
 	// Admit, unless nil, decides who is let in, by "host:port".
 	Admit  func(addr string) bool
 	Logger *slog.Logger // nil for none; never told a topic, an id or a box
 }
 
 // Server is a rendezvous. It is an http.Handler: GET /health answers with its
-// load as JSON, every other path is the WebSocket.
+// load as JSON, GET /turn with credentials for a TURN server, every other path is the WebSocket.
 type Server struct {
 	limits Limits
 	admit  func(addr string) bool
+	turn   http.Handler
 	logger *slog.Logger
 	hub    *hub
 	ctx    context.Context // ends when the server closes
@@ -92,7 +96,7 @@ var _ http.Handler = (*Server)(nil)
 
 // NewServer returns a server, which must be closed.
 func NewServer(opts ServerOptions) *Server {
-	s := &Server{limits: opts.Limits.withDefaults(), admit: opts.Admit, logger: opts.Logger, addrs: make(map[string]int)}
+	s := &Server{limits: opts.Limits.withDefaults(), admit: opts.Admit, turn: opts.Turn, logger: opts.Logger, addrs: make(map[string]int)}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
@@ -139,8 +143,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "not for you", http.StatusForbidden)
 		return
 	}
-	if r.URL.Path == "/health" {
+	switch r.URL.Path {
+	case "/health":
 		s.health(w)
+		return
+	case "/turn":
+		if s.turn == nil {
+			http.NotFound(w, r)
+			return
+		}
+		s.turn.ServeHTTP(w, r)
 		return
 	}
 	addr, _, err := net.SplitHostPort(r.RemoteAddr)

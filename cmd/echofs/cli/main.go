@@ -110,7 +110,7 @@ nobody reachable.`,
 
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
-		a.initCommand(), a.mountCommand(), a.umountCommand(),
+		a.initCommand(), a.mountCommand(), a.umountCommand(), a.serveCommand(),
 		a.spaceCommand(), a.inviteCommand(), a.joinCommand(), a.memberCommand(), a.deviceCommand(), a.auditCommand(), a.adoptCommand(),
 		a.statusCommand(), a.peersCommand(), a.waitCommand(),
 		a.statCommand(), a.logCommand(), a.showCommand(), a.draftsCommand(), a.queryCommand(),

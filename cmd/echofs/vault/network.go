@@ -97,6 +97,15 @@ func (v *Vault) peerCount(space echo.SpaceID) int {
 	return v.net.Connected(space)
 }
 
+// reachedCount returns how many devices are there about a space, connected or
+// through others.
+func (v *Vault) reachedCount(space echo.SpaceID) int {
+	if v.net == nil {
+		return 0
+	}
+	return v.net.Reached(space)
+}
+
 // present returns the ids of the devices that are connected about a space.
 func (v *Vault) present(space echo.SpaceID) map[string]bool {
 	out := map[string]bool{}

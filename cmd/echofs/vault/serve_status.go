@@ -52,12 +52,12 @@ func (v *Vault) spaceStatus(ctx context.Context, s *echo.Space) (control.SpaceSt
 		}
 		st.Behind = append(st.Behind, control.Behind{Device: b.Device.String(), Name: b.Name, Entries: b.Entries, LastSeen: seen(b.LastSeen)})
 	}
-	st.State = state(len(info.Behind), st.Peers, info.Waiting > 0, len(st.Behind))
+	st.State = state(len(info.Behind), v.reachedCount(s.ID()), info.Waiting > 0, len(st.Behind))
 	return st, nil
 }
 
 // state sums up where a space stands: by the number of other devices, of those
-// that are connected, whether entries are under way to here, and how many
+// that are there, connected or through others, whether entries are under way to here, and how many
 // devices lack something.
 func state(devices, connected int, receiving bool, behind int) string {
 	switch {

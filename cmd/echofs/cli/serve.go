@@ -1,0 +1,123 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"echofs/cmd/echofs/control"
+	"echofs/cmd/echofs/vault"
+)
+
+func (a *app) serveCommand() *cobra.Command {
+	var f mountFlags
+	var unit bool
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the vault without a mount, as a member that is always there",
+		Long: `Run the vault without a mount: a member that is always there, so that others get
+what was saved while they were away from each other. It stays in the foreground
+until a signal. Make it a member as any other device: echofs join CODE.
+
+--unit prints a systemd unit that runs it:
+
+  echofs serve --unit > ~/.config/systemd/user/echofs.service
+  systemctl --user enable --now echofs && loginctl enable-linger
+
+--signal, --ice and --no-lan are remembered in the vault's config.json.`,
+		Example: "  echofs serve --signal wss://rendezvous.example.org\n  echofs serve --unit",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			home, err := vault.Home(a.home, a.getenv)
+			if err != nil {
+				return err
+			}
+			if unit {
+				return a.printUnit(home)
+			}
+			return a.serve(c, home, &f)
+		},
+	}
+	fl := c.Flags()
+	fl.StringArrayVar(&f.signal, "signal", nil, "URL of a signaling server; may be repeated; \"\" for none")
+	fl.StringArrayVar(&f.ice, "ice", nil, "URL of a STUN or TURN server; may be repeated; \"\" for none")
+	fl.BoolVar(&f.noLAN, "no-lan", false, "do not look for devices on the local network")
+	fl.BoolVar(&unit, "unit", false, "print a systemd unit, and do nothing else")
+	return c
+}
+
+func (a *app) serve(c *cobra.Command, home string, f *mountFlags) error {
+	ctx := c.Context()
+	if s, err := dialDaemon(ctx, home); err != nil {
+		return err
+	} else if s != nil {
+		return errors.Join(control.WithHint(errors.New("serve: a daemon runs for this vault already"),
+			"it does what serve would do; see: echofs status"), s.close())
+	}
+	dir, err := a.openDir(ctx, home, true)
+	if err != nil {
+		return err
+	}
+	if err := f.remember(c, dir); err != nil {
+		return err
+	}
+	v, err := vault.Open(ctx, vault.Options{Dir: dir, Wait: turnTimeout, Version: Version(), Getenv: a.getenv,
+		Log: a.logger(), Daemon: true})
+	if err != nil {
+		return err
+	}
+	var said error
+	err = v.Serve(ctx, func() {
+		said = a.emit(served{Home: dir.Path(), Since: time.Now().UTC()}, func(w io.Writer) {
+			_, _ = fmt.Fprintf(w, "serving the vault %s; end with ctrl-C\n", dir.Path())
+		})
+	})
+	return errors.Join(err, said, v.Close())
+}
+
+// served is what serve prints when it is ready.
+type served struct {
+	Home  string    `json:"home"`
+	Since time.Time `json:"since"`
+}
+
+// printUnit prints a systemd unit for the vault.
+func (a *app) printUnit(home string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	if home, err = filepath.Abs(home); err != nil {
+		return fmt.Errorf("find the vault: %w", err)
+	}
+	_, err = fmt.Fprintf(a.stdout, systemdUnit, unitQuote(self), unitQuote(home))
+	return err
+}
+
+// unitQuote writes a path as one argument of a command in a unit.
+func unitQuote(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `%`, `%%`, `$`, `$$`).Replace(s) + `"`
+}
+
+const systemdUnit = `[Unit]
+Description=echofs vault, always there
+After=network-online.target
+Wants=network-online.target
+
+[Service]
+ExecStart=%s --home %s serve
+Restart=on-failure
+RestartSec=5
+TimeoutStopSec=30
+UMask=0077
+NoNewPrivileges=yes
+
+[Install]
+WantedBy=default.target
+`
