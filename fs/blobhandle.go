@@ -113,6 +113,9 @@ func (h *blobHandle) read(buf []byte, off int64) ([]byte, error) {
 func (h *blobHandle) write(tid uint32, data []byte, off int64) error {
 	ctx, cancel := h.waiting()
 	defer cancel()
+	if err := h.v.all.t.room.Take(int64(len(data))); err != nil {
+		return err
+	}
 	w, err := h.v.forWriting(ctx)
 	if err != nil {
 		return err

@@ -132,6 +132,9 @@ func (h *localHandle) read(buf []byte, off int64) ([]byte, error) {
 }
 
 func (h *localHandle) write(tid uint32, data []byte, off int64) error {
+	if err := h.f.t.room.Take(int64(len(data))); err != nil {
+		return err
+	}
 	if _, err := h.file.WriteAt(data, off); err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"echofs/echo"
+	"echofs/echo/blob"
 )
 
 // tree answers the kernel's requests. Its methods with names of requests are
@@ -26,6 +27,7 @@ type tree struct {
 	proc    *authors
 	bases   *bases
 	local   localDir
+	room    *blob.Room // on the disk of what is being written
 	blobs   *blobViews
 	heirs   successors
 	control *control
@@ -62,7 +64,7 @@ func newTree(ctx context.Context, repo *echo.Repo, opts Options, proc procfs) *t
 		RawFileSystem: fuse.NewDefaultRawFileSystem(),
 		repo:          repo, opts: opts, log: opts.Logger, proc: newAuthors(proc),
 		owner: owner{uid: uint32(syscall.Geteuid()), gid: uint32(syscall.Getegid()), private: opts.AllowOther},
-		bases: newBases(proc), local: localDir{opts.LocalDir}, dirty: newDirtySet(), watch: newWatch(), ctx: ctx,
+		bases: newBases(proc), local: localDir{opts.LocalDir}, room: blob.NewRoom(opts.LocalDir, blob.DefaultReserve), dirty: newDirtySet(), watch: newWatch(), ctx: ctx,
 		files: make(map[echo.Ino]*file), handles: make(map[uint64]handle),
 		sources: newLRU[echo.Ino, source](maxSources), departed: newLRU[place, departure](maxDeparted),
 		own: make(map[entryKey]time.Time),

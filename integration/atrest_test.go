@@ -23,7 +23,7 @@ func TestNothingInPlain(t *testing.T) {
 	words := []string{"markerfolder", "Markertype", "markerfield", "markervalue", "markername", "markerprose", "markertext",
 		"markermoved", "markerdraft", "markerbad", "markerspace", strings.Join(phrase[:3], " ")}
 	search := func(when string) {
-		dir := filepath.Join(v.dir, "vault")
+		dir := v.data
 		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || !d.Type().IsRegular() {
 				return nil // files of a running database come and go

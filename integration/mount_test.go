@@ -110,7 +110,7 @@ func TestMountHelper(t *testing.T) {
 		t.Fatal(err)
 	}
 	mount := func(options string) result {
-		return do(t, 2*patience, v.env(), helper, filepath.Join(v.dir, "vault"), v.mnt, "-n", "-o", options)
+		return do(t, 2*patience, v.env(), helper, v.data, v.mnt, "-n", "-o", options)
 	}
 	if r := mount("rw,evil"); r.code != 2 || !strings.Contains(r.stderr, "evil") {
 		t.Errorf("an option that is not known: got %s, want exit status 2", r)

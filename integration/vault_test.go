@@ -25,6 +25,7 @@ type machine struct {
 	tb     testing.TB
 	name   string
 	dir    string   // of all its files
+	data   string   // of the vault
 	mnt    string   // the mount point
 	online []string // flags of mount when it has a network
 	link   *cable   // its own network, or nil
@@ -62,7 +63,7 @@ func makeMachine(tb testing.TB, name string) *vault {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	v := &vault{&machine{tb: tb, name: name, dir: dir, mnt: filepath.Join(dir, "mnt")}, "personal"}
+	v := &vault{&machine{tb: tb, name: name, dir: dir, data: filepath.Join(dir, "vault"), mnt: filepath.Join(dir, "mnt")}, "personal"}
 	if err := os.Mkdir(filepath.Join(dir, "home"), 0o700); err != nil {
 		tb.Fatal(err)
 	}
@@ -75,7 +76,7 @@ func makeMachine(tb testing.TB, name string) *vault {
 func (v *vault) env() []string {
 	home := filepath.Join(v.dir, "home")
 	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "XDG_CONFIG_HOME=" + filepath.Join(home, ".config"),
-		"ECHOFS_HOME=" + filepath.Join(v.dir, "vault"), "M=" + v.mnt, "ECHOFS=" + program, "LC_ALL=C.UTF-8", "TERM=xterm",
+		"ECHOFS_HOME=" + v.data, "M=" + v.mnt, "ECHOFS=" + program, "LC_ALL=C.UTF-8", "TERM=xterm",
 		"GIT_CONFIG_GLOBAL=/dev/null", "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@b", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@b",
 		"GORACE=atexit_sleep_ms=0"} // else every command ends a second late
 }

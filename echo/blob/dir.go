@@ -15,6 +15,7 @@ import (
 // here: chunks are large, never change, and are deleted one by one.
 type Dir struct {
 	path string
+	room *Room
 
 	mu       sync.Mutex // guards unsynced
 	unsynced []string   // files that the disk may not have, for Sync
@@ -41,7 +42,7 @@ func OpenDir(path string) (*Dir, error) {
 			return nil, fmt.Errorf("open chunks: %w", err)
 		}
 	}
-	return &Dir{path: path}, nil
+	return &Dir{path: path, room: NewRoom(path, DefaultReserve)}, nil
 }
 
 func (d *Dir) file(a Address) string {
@@ -71,6 +72,9 @@ func (d *Dir) Put(a Address, sealed []byte) error {
 	name := d.file(a)
 	if ok, err := d.Has(a); ok || err != nil {
 		return err
+	}
+	if err := d.room.Take(int64(len(sealed))); err != nil {
+		return fmt.Errorf("store chunk: %w", err)
 	}
 	err := d.write(name, sealed)
 	if errors.Is(err, os.ErrNotExist) {

@@ -25,3 +25,6 @@ func DecodeRoot(b []byte) (*Index, error) {
 	x, _, err := decodeRoot(b)
 	return x, err
 }
+
+// SetReserve sets what stays free of the disk, for tests.
+func (d *Dir) SetReserve(bytes int64) { d.room = NewRoom(d.path, bytes) }
