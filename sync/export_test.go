@@ -81,3 +81,30 @@ var DecodeInviteRecord = decodeInviteRecord
 
 // InviteTries returns how many authorization codes may still be tried.
 func InviteTries(r InviteRecord) int { return r.tries() }
+
+// Voucher is an acknowledgement that others hand on.
+type Voucher = voucher
+
+// SignVoucher signs v for a space.
+func SignVoucher(v Voucher, space halo.SpaceID, keys *halo.DeviceKeys) (Voucher, error) {
+	msg, err := v.signed(space)
+	if err == nil {
+		copy(v.Sig[:], keys.Sign(msg))
+	}
+	return v, err
+}
+
+// TrustVoucher reports whether v is believed.
+func TrustVoucher(v Voucher, space halo.SpaceID, state *halo.State) bool {
+	return v.verify(space, state)
+}
+
+// KeepVouchers adds vouchers in turn; it tells which were news, and how many
+// are kept in the end.
+func KeepVouchers(list ...Voucher) (news []bool, kept int) {
+	vs := newVouchers()
+	for _, v := range list {
+		news = append(news, vs.fresh(v) && vs.add(v))
+	}
+	return news, len(vs.all())
+}
