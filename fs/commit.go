@@ -36,12 +36,7 @@ func (h *writeHandle) commit(ctx context.Context) error {
 		return h.moveToLocal(ctx, n)
 	}
 	h.f.awaitReaders(ctx, h.who.last())
-	base, rule := h.baseFor(n)
-	size := len(data)
-	if all, current, ok := h.appended(n, data); ok {
-		data, base, rule = all, current, ruleHandle
-	}
-	out, err := h.t.repo.Save(ctx, echo.Save{Ino: ino, Data: data, Base: base, Rule: rule, Quiet: true})
+	out, n, base, rule, err := h.save(ctx, ino, data)
 	if isNotText(err) {
 		return h.becomeBlob(ctx, n, base, rule)
 	}
@@ -49,10 +44,28 @@ func (h *writeHandle) commit(ctx context.Context) error {
 		return err
 	}
 	h.saved(at, &out.Wrote)
-	h.appendedTo(size)
+	h.appendedTo(len(data))
 	h.t.bases.wrote(h.who.last(), n.ID, out.Wrote)
 	h.t.setSource(ino, source{author: h.who.last()})
 	return h.restoreTime(ctx, ino)
+}
+
+// save saves a buffer's bytes, and returns against what. Saves of one file are
+// made one after the other, so that none decides by what was there before another.
+func (h *writeHandle) save(ctx context.Context, ino echo.Ino, data []byte) (
+	out echo.Saved, n echo.Node, base *echo.Version, rule string, err error,
+) {
+	h.f.order.Lock()
+	defer h.f.order.Unlock()
+	if n, err = h.t.repo.Node(ino); err != nil {
+		return out, n, nil, "", err
+	}
+	base, rule = h.baseFor(n)
+	if all, current, ok := h.appended(n, data); ok {
+		data, base, rule = all, current, ruleHandle
+	}
+	out, err = h.t.repo.Save(ctx, echo.Save{Ino: ino, Data: data, Base: base, Rule: rule, Quiet: true})
+	return out, n, base, rule, err
 }
 
 // unsavedBytes returns a copy of the buffer and where in its changes it stands.

@@ -16,6 +16,8 @@ type file struct {
 
 	opens int // guarded by tree.mu
 
+	order sync.Mutex // of saves of this file; taken before mu and those of handles
+
 	mu      sync.Mutex // guards the below
 	node    echo.Node  // as last seen, for when it is unlinked
 	gone    bool       // it was unlinked through this mount

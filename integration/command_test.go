@@ -121,7 +121,7 @@ func TestExitCodes(t *testing.T) {
 		{0, "identity"}, {0, "fsck"}, {0, "version"}, {0, "help"}, {0, "completion bash"}, {0, "man"}, {0, "space compact personal"},
 		{1, "init"}, {1, "mount -d $M"},
 		{2, "bogus"}, {2, "status --bogus"}, {2, "stat"}, {2, "wait --timeout soon"}, {2, "query personal --where .x|"}, {2, "space create"},
-		{3, "show personal/f.json --at yesterday-ish"}, {2, "invite personal --role emperor"},
+		{2, "show personal/f.json --at yesterday-ish"}, {2, "invite personal --role emperor"},
 		{3, "space info nowhere"}, {3, "stat personal/none.json"}, {3, "stat nowhere/f.json"}, {3, "stat /etc/hosts"}, {3, "log personal/none.json"},
 		{3, "show personal/none.json"}, {3, "show personal/f.json --at 99"}, {3, "drafts show personal/f.json"}, {3, "drafts discard personal/f.json"},
 		{3, "query nowhere"}, {3, "member list nowhere"}, {3, "umount $HOME"}, {3, "wait nowhere"}, {3, "space export nowhere x.tar"},

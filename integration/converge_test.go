@@ -12,9 +12,11 @@ import (
 
 // scribe edits files at random, as a program does that reads, changes and
 // writes: fields, nested fields, lists, prose. Each save leaves a mark of its
-// own, so that none is empty. It prints how many saves it made of each file.
+// own, so that none is empty. It prints how many saves it made of each file. Of a
+// file that it made it waits until it is a document: what is saved before that is
+// one version.
 const scribe = `python3 - <<'EOP'
-import json, os, random
+import json, os, random, time
 me, first, edits, files = os.environ["ME"], %d, %d, %d
 rnd = random.Random(f"{me} {first}")
 saves = {}
@@ -31,15 +33,19 @@ def change(d):
         at = rnd.randrange(len(t) + 1)
         d["prose"] = (t[:at] + " " + word() + " " + t[at:])[-400:]
     d.setdefault("marks", {})[me] = first + saves_total()
+def settled(name):
+    with open(".echofs/meta/" + name + ".json") as f: return json.load(f)["heads"]
 def saves_total(): return sum(saves.values())
 for _ in range(edits):
     name = "doc%%d.json" %% rnd.randrange(files)
     try:
         with open(name) as f: d = json.load(f)
+        new = False
     except FileNotFoundError:
-        d = {}
+        d, new = {}, True
     change(d)
     with open(name, "w") as f: json.dump(d, f, indent=rnd.choice([None, 1, 2]))
+    while new and not settled(name): time.sleep(0.01)
     saves[name] = saves.get(name, 0) + 1
 print(json.dumps(saves))
 EOP`

@@ -12,10 +12,13 @@ import (
 // writer saves numbered versions of some files one after the other, as quickly
 // as it can, and prints the number of each save whose close has returned. It
 // ends with the first error. Paths are relative, so that it can write to the
-// mount and to nothing else.
+// mount and to nothing else. Once it has made the files, it waits until they are
+// documents: what is saved before that is one version.
 const writer = `python3 -c '
-import os, sys
+import json, os, sys, time
 first, last, files = map(int, sys.argv[1:4])
+def settled(n):
+    with open(f".echofs/meta/f{n}.json.json") as f: return json.load(f)["heads"]
 for n in range(first, last):
     fd = os.open(f"f{n % files}.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     doc = "{\"n\": %d, \"filler\": \"%s\", \"end\": %d}\n" % (n, "lorem ipsum " * (n % 300), n)
@@ -23,6 +26,8 @@ for n in range(first, last):
     os.write(fd, doc[len(doc) // 2:].encode())
     os.close(fd)
     print(n, flush=True)
+    if n == files - 1:
+        while not all(map(settled, range(files))): time.sleep(0.01)
 ' "$@"`
 
 // version is what the writer saves.
