@@ -101,12 +101,18 @@ func (t *tree) openFile(ino echo.Ino) *file {
 func (f *file) live(n echo.Node) (echo.Node, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.backing != nil && n.Kind == echo.KindLocal && (f.dirty || f.gone) {
-		if st, err := f.backing.Stat(); err == nil {
-			n.Size, n.ModTime = st.Size(), st.ModTime()
-			if c := changeTime(st); c.After(n.Changed) {
-				n.Changed = c
-			}
+	if f.backing == nil || n.Kind != echo.KindLocal {
+		return n, len(f.writers) > 0
+	}
+	st, err := f.backing.Stat()
+	if err != nil {
+		return n, len(f.writers) > 0
+	}
+	n.Size = st.Size() // the row has it only a moment after a flush began
+	if f.dirty || f.gone {
+		n.ModTime = st.ModTime()
+		if c := changeTime(st); c.After(n.Changed) {
+			n.Changed = c
 		}
 	}
 	return n, len(f.writers) > 0
