@@ -259,7 +259,6 @@ func (v *blobView) forWriting(ctx context.Context) (*blob.Work, error) {
 	if work != nil {
 		return work, nil
 	}
-	var base *blob.Reader
 	if !version.Root.IsHole() {
 		if _, err := v.content(ctx); err != nil {
 			return nil, err
@@ -274,8 +273,7 @@ func (v *blobView) forWriting(ctx context.Context) (*blob.Work, error) {
 	if v.work != nil {
 		return v.work, nil
 	}
-	base = v.reader
-	v.work, err = blob.NewWork(path, encodeNote(v.f.ino, v.version), base)
+	v.work, err = blob.NewWork(path, encodeNote(v.f.ino, v.version), v.reader)
 	return v.work, err
 }
 

@@ -25,6 +25,11 @@ func (h *writeHandle) commit(ctx context.Context) error {
 		h.saved(at, nil) // as POSIX has it for a file without a name
 		return nil
 	}
+	h.f.awaitReaders(ctx, h.who.last())
+	// Saves of one file are made one after the other, so that none decides by what
+	// was there before another.
+	h.f.order.Lock()
+	defer h.f.order.Unlock()
 	n, err := h.t.repo.Node(ino)
 	if errors.Is(err, echo.ErrNotFound) || err == nil && n.Name == "" {
 		return h.comeBack(ctx, data, at)
@@ -35,8 +40,12 @@ func (h *writeHandle) commit(ctx context.Context) error {
 	if n.Kind == echo.KindLocal { // it was renamed to a local name meanwhile
 		return h.moveToLocal(ctx, n)
 	}
-	h.f.awaitReaders(ctx, h.who.last())
-	out, n, base, rule, err := h.save(ctx, ino, data)
+	base, rule := h.baseFor(n)
+	all := data
+	if appended, current, ok := h.appended(n, data); ok {
+		all, base, rule = appended, current, ruleHandle
+	}
+	out, err := h.t.repo.Save(ctx, echo.Save{Ino: ino, Data: all, Base: base, Rule: rule, Quiet: true})
 	if isNotText(err) {
 		return h.becomeBlob(ctx, n, base, rule)
 	}
@@ -48,24 +57,6 @@ func (h *writeHandle) commit(ctx context.Context) error {
 	h.t.bases.wrote(h.who.last(), n.ID, out.Wrote)
 	h.t.setSource(ino, source{author: h.who.last()})
 	return h.restoreTime(ctx, ino)
-}
-
-// save saves a buffer's bytes, and returns against what. Saves of one file are
-// made one after the other, so that none decides by what was there before another.
-func (h *writeHandle) save(ctx context.Context, ino echo.Ino, data []byte) (
-	out echo.Saved, n echo.Node, base *echo.Version, rule string, err error,
-) {
-	h.f.order.Lock()
-	defer h.f.order.Unlock()
-	if n, err = h.t.repo.Node(ino); err != nil {
-		return out, n, nil, "", err
-	}
-	base, rule = h.baseFor(n)
-	if all, current, ok := h.appended(n, data); ok {
-		data, base, rule = all, current, ruleHandle
-	}
-	out, err = h.t.repo.Save(ctx, echo.Save{Ino: ino, Data: data, Base: base, Rule: rule, Quiet: true})
-	return out, n, base, rule, err
 }
 
 // unsavedBytes returns a copy of the buffer and where in its changes it stands.

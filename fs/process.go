@@ -41,18 +41,16 @@ type procfs struct {
 	root string // "/proc"
 }
 
-// authors finds out who makes requests. What it found it believes for a moment,
-// since a program that opens many files would otherwise be looked up for each.
-type authors struct {
-	procfs
-
+// recent remembers for a moment what /proc said: as long as numbers of threads
+// and processes are not used again.
+type recent[K comparable, V any] struct {
 	mu    sync.Mutex // guards the below
-	known *lru[uint32, sighting]
+	known *lru[K, sighting[V]]
 }
 
-type sighting struct {
-	author
-	when time.Time
+type sighting[V any] struct {
+	value V
+	when  time.Time
 }
 
 const (
@@ -60,62 +58,69 @@ const (
 	maxSightings = 256
 )
 
+func newRecent[K comparable, V any](max int) *recent[K, V] {
+	return &recent[K, V]{known: newLRU[K, sighting[V]](max)}
+}
+
+// get returns what is known of k; else what find says, which is remembered if
+// it says ok. find is called with no lock held.
+func (r *recent[K, V]) get(k K, find func() (v V, ok bool)) V {
+	now := time.Now()
+	r.mu.Lock()
+	seen, ok := r.known.get(k)
+	r.mu.Unlock()
+	if ok && now.Sub(seen.when) < sightingTime {
+		return seen.value
+	}
+	v, ok := find()
+	if ok {
+		r.mu.Lock()
+		r.known.put(k, sighting[V]{v, now})
+		r.mu.Unlock()
+	}
+	return v
+}
+
+// authors finds out who makes requests. What it found it believes for a moment,
+// since a program that opens many files would otherwise be looked up for each.
+type authors struct {
+	procfs
+	known *recent[uint32, author]
+}
+
 func newAuthors(p procfs) *authors {
-	return &authors{procfs: p, known: newLRU[uint32, sighting](maxSightings)}
+	return &authors{procfs: p, known: newRecent[uint32, author](maxSightings)}
 }
 
 // author returns who makes a request with a thread id. It is to be asked while
 // the request is served, since the thread may be gone afterwards.
 func (s *authors) author(tid uint32) author {
-	now := time.Now()
-	s.mu.Lock()
-	seen, ok := s.known.get(tid)
-	s.mu.Unlock()
-	if ok && now.Sub(seen.when) < sightingTime {
-		return seen.author
-	}
-	proc, ok := s.process(tid)
-	if !ok {
-		return author{}
-	}
-	s.mu.Lock()
-	s.known.put(tid, sighting{author{proc}, now})
-	s.mu.Unlock()
-	return author{proc}
+	return s.known.get(tid, func() (author, bool) {
+		proc, ok := s.process(tid)
+		if !ok {
+			return author{}, false
+		}
+		return author{proc}, true
+	})
 }
 
 // leaders finds out when the leaders of sessions started, and believes it as
 // long as authors does.
 type leaders struct {
 	procfs
-
-	mu    sync.Mutex // guards the below
-	known *lru[int, leaderSeen]
-}
-
-type leaderSeen struct {
-	start uint64
-	when  time.Time
+	known *recent[int, uint64]
 }
 
 func newLeaders(p procfs) *leaders {
-	return &leaders{procfs: p, known: newLRU[int, leaderSeen](maxSessions)}
+	return &leaders{procfs: p, known: newRecent[int, uint64](maxSessions)}
 }
 
 // start returns when a process started, 0 where that is not known.
 func (l *leaders) start(pid int) uint64 {
-	now := time.Now()
-	l.mu.Lock()
-	seen, ok := l.known.get(pid)
-	l.mu.Unlock()
-	if ok && now.Sub(seen.when) < sightingTime {
-		return seen.start
-	}
-	proc, _ := l.stat(pid)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.known.put(pid, leaderSeen{proc.id.start, now})
-	return proc.id.start
+	return l.known.get(pid, func() (uint64, bool) {
+		proc, _ := l.stat(pid)
+		return proc.id.start, true
+	})
 }
 
 // process returns the process that a thread belongs to.
