@@ -406,31 +406,29 @@ func (n *Network) Peers() (list []PeerInfo) {
 
 // Connected returns the number of devices that are connected about a space.
 func (n *Network) Connected(space halo.SpaceID) int {
-	n.mu.Lock()
-	var s *swarm
-	if n.online != nil {
-		s = n.online.swarms[space]
+	if s := n.swarm(space); s != nil {
+		return len(s.peers())
 	}
-	n.mu.Unlock()
-	if s == nil {
-		return 0
-	}
-	return len(s.peers())
+	return 0
 }
 
 // Reached returns the number of devices that are there about a space: those that
 // are connected, and those that are reached through them.
 func (n *Network) Reached(space halo.SpaceID) int {
+	if s := n.swarm(space); s != nil {
+		return s.reached()
+	}
+	return 0
+}
+
+// swarm returns the swarm of a space, or nil.
+func (n *Network) swarm(space halo.SpaceID) *swarm {
 	n.mu.Lock()
-	var s *swarm
-	if n.online != nil {
-		s = n.online.swarms[space]
+	defer n.mu.Unlock()
+	if n.online == nil {
+		return nil
 	}
-	n.mu.Unlock()
-	if s == nil {
-		return 0
-	}
-	return s.reached()
+	return n.online.swarms[space]
 }
 
 // SignalConnected returns how many signaling servers are connected.

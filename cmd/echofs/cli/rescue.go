@@ -75,11 +75,9 @@ others have not been told.` + pathHelp,
 		Example: "  echofs undo notes/plan.md\n  echofs undo notes",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) (err error) {
-			var ref control.PathRef
-			if len(args) == 1 {
-				if ref, err = pathRef(args[0]); err != nil {
-					return err
-				}
+			ref, err := optionalPath(args)
+			if err != nil {
+				return err
 			}
 			return call(c.Context(), a, need{}, control.Undo, ref, printUndone)
 		},
@@ -110,11 +108,9 @@ changes the field settles it, and so does: echofs conflicts settle` + pathHelp,
 		Example: "  echofs conflicts notes\n  echofs conflicts settle notes/todo.json /title '\"Buy milk\"'",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) (err error) {
-			var ref control.PathRef
-			if len(args) == 1 {
-				if ref, err = pathRef(args[0]); err != nil {
-					return err
-				}
+			ref, err := optionalPath(args)
+			if err != nil {
+				return err
 			}
 			return call(c.Context(), a, need{}, control.ListConflicts, ref, printConflicts)
 		},

@@ -136,6 +136,14 @@ func call[Req, Item any](ctx context.Context, a *app, n need, rpc control.RPC[Re
 	})
 }
 
+// optionalPath returns what the first argument means; nothing where there is none.
+func optionalPath(args []string) (control.PathRef, error) {
+	if len(args) == 0 {
+		return control.PathRef{}, nil
+	}
+	return pathRef(args[0])
+}
+
 // pathRef returns what an argument means, as typed and as an absolute path.
 // Symbolic links on the way to the file are followed, the file itself is not.
 func pathRef(arg string) (control.PathRef, error) {

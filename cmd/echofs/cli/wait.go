@@ -21,10 +21,8 @@ devices of the members must have it. Exit status 5 when the time is up.`,
 		Example: "  echofs wait notes --timeout 30s\n  echofs wait ~/echo/notes/plan.md --peers 1",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) (err error) {
-			if len(args) == 1 {
-				if req.PathRef, err = pathRef(args[0]); err != nil {
-					return err
-				}
+			if req.PathRef, err = optionalPath(args); err != nil {
+				return err
 			}
 			return a.with(c.Context(), need{network: true}, func(s *session) error {
 				var last control.WaitReply

@@ -39,11 +39,9 @@ quick succession is one change.` + pathHelp,
 		Example: "  echofs watch notes\n  echofs watch --json | jq -r 'select(.origin == \"remote\").path'",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) (err error) {
-			var ref control.PathRef
-			if len(args) > 0 {
-				if ref, err = pathRef(args[0]); err != nil {
-					return err
-				}
+			ref, err := optionalPath(args)
+			if err != nil {
+				return err
 			}
 			return a.with(c.Context(), need{}, func(s *session) error {
 				return control.Each(c.Context(), s.Client, control.WatchChanges, ref, a.printChange)

@@ -36,6 +36,18 @@ func (v *Vault) space(nameOrID string) (*echo.Space, error) {
 	return s, control.WithHint(err, "see: echofs space list")
 }
 
+// spacesAsked returns the space that was named, or all where none was.
+func (v *Vault) spacesAsked(nameOrID string) ([]*echo.Space, error) {
+	if nameOrID == "" {
+		return v.repo.Spaces(), nil
+	}
+	s, err := v.space(nameOrID)
+	if err != nil {
+		return nil, err
+	}
+	return []*echo.Space{s}, nil
+}
+
 // resolve finds a file by what was typed: a path in a mount, or SPACE/path.
 func (v *Vault) resolve(ref control.PathRef) (echo.Node, string, error) {
 	path, ok := v.mounts.resolve(ref.Abs)

@@ -244,13 +244,9 @@ func (v *Vault) settle(ctx context.Context, req control.SettleRequest) (control.
 }
 
 func (v *Vault) listTrash(ctx context.Context, req control.TrashList) ([]control.Trashed, error) {
-	spaces := v.repo.Spaces()
-	if req.Space != "" {
-		s, err := v.space(req.Space)
-		if err != nil {
-			return nil, err
-		}
-		spaces = []*echo.Space{s}
+	spaces, err := v.spacesAsked(req.Space)
+	if err != nil {
+		return nil, err
 	}
 	out := []control.Trashed{}
 	for _, s := range spaces {

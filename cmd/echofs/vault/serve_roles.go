@@ -89,13 +89,9 @@ func (v *Vault) revokeDevice(ctx context.Context, req control.DeviceRevoke) (con
 }
 
 func (v *Vault) audit(ctx context.Context, req control.AuditRequest) ([]control.AuditEntry, error) {
-	spaces := v.repo.Spaces()
-	if req.Space != "" {
-		s, err := v.space(req.Space)
-		if err != nil {
-			return nil, err
-		}
-		spaces = []*echo.Space{s}
+	spaces, err := v.spacesAsked(req.Space)
+	if err != nil {
+		return nil, err
 	}
 	out := []control.AuditEntry{}
 	for _, s := range spaces {
