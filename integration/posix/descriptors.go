@@ -46,6 +46,18 @@ func (m *machine) fd(name string) (int, error) {
 	return fd, nil
 }
 
+// onFD makes a step of what is done with a descriptor; the first argument of the
+// step is the descriptor's name.
+func onFD(do func(fd int, args []string) (string, error)) func(*machine, []string) (string, error) {
+	return func(m *machine, args []string) (string, error) {
+		fd, err := m.fd(args[0])
+		if err != nil {
+			return "", err
+		}
+		return do(fd, args)
+	}
+}
+
 func (m *machine) closeStep(args []string) (string, error) {
 	fd, err := m.fd(args[0])
 	if err != nil {
@@ -56,13 +68,9 @@ func (m *machine) closeStep(args []string) (string, error) {
 }
 
 // write NAME TEXT [OFFSET]
-func (m *machine) write(args []string) (string, error) {
-	fd, err := m.fd(args[0])
-	if err != nil {
-		return "", err
-	}
+func write(fd int, args []string) (string, error) {
 	if len(args) == 2 {
-		_, err = unix.Write(fd, []byte(args[1]))
+		_, err := unix.Write(fd, []byte(args[1]))
 		return "", err
 	}
 	off, err := strconv.ParseInt(args[2], 10, 64)
@@ -74,11 +82,7 @@ func (m *machine) write(args []string) (string, error) {
 }
 
 // read NAME SIZE [OFFSET]
-func (m *machine) read(args []string) (string, error) {
-	fd, err := m.fd(args[0])
-	if err != nil {
-		return "", err
-	}
+func read(fd int, args []string) (string, error) {
 	size, err := strconv.ParseUint(args[1], 10, 20)
 	if err != nil {
 		return "", err
@@ -99,11 +103,7 @@ func (m *machine) read(args []string) (string, error) {
 var whences = map[string]int{"set": unix.SEEK_SET, "cur": unix.SEEK_CUR, "end": unix.SEEK_END}
 
 // seek NAME OFFSET set|cur|end prints where it comes to.
-func (m *machine) seek(args []string) (string, error) {
-	fd, err := m.fd(args[0])
-	if err != nil {
-		return "", err
-	}
+func seek(fd int, args []string) (string, error) {
 	off, err := strconv.ParseInt(args[1], 10, 64)
 	if err != nil {
 		return "", err
@@ -116,11 +116,7 @@ func (m *machine) seek(args []string) (string, error) {
 	return strconv.FormatInt(at, 10), err
 }
 
-func (m *machine) ftruncate(args []string) (string, error) {
-	fd, err := m.fd(args[0])
-	if err != nil {
-		return "", err
-	}
+func ftruncate(fd int, args []string) (string, error) {
 	size, err := strconv.ParseInt(args[1], 10, 64)
 	if err != nil {
 		return "", err
@@ -128,11 +124,7 @@ func (m *machine) ftruncate(args []string) (string, error) {
 	return "", unix.Ftruncate(fd, size)
 }
 
-func (m *machine) fstat(args []string) (string, error) {
-	fd, err := m.fd(args[0])
-	if err != nil {
-		return "", err
-	}
+func fstat(fd int, args []string) (string, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return "", err
@@ -140,11 +132,7 @@ func (m *machine) fstat(args []string) (string, error) {
 	return fields(&st, args[1])
 }
 
-func (m *machine) fchmod(args []string) (string, error) {
-	fd, err := m.fd(args[0])
-	if err != nil {
-		return "", err
-	}
+func fchmod(fd int, args []string) (string, error) {
 	mode, err := strconv.ParseUint(args[1], 8, 32)
 	if err != nil {
 		return "", err
@@ -152,11 +140,7 @@ func (m *machine) fchmod(args []string) (string, error) {
 	return "", unix.Fchmod(fd, uint32(mode))
 }
 
-func (m *machine) futimens(args []string) (string, error) {
-	fd, err := m.fd(args[0])
-	if err != nil {
-		return "", err
-	}
+func futimens(fd int, args []string) (string, error) {
 	times, err := parseTimes(args[1:])
 	if err != nil {
 		return "", err
@@ -164,20 +148,12 @@ func (m *machine) futimens(args []string) (string, error) {
 	return "", unix.UtimesNanoAt(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", fd), times, 0)
 }
 
-func (m *machine) fsync(args []string) (string, error) {
-	fd, err := m.fd(args[0])
-	if err != nil {
-		return "", err
-	}
+func fsync(fd int, args []string) (string, error) {
 	return "", unix.Fsync(fd)
 }
 
 // fallocate NAME SIZE
-func (m *machine) fallocate(args []string) (string, error) {
-	fd, err := m.fd(args[0])
-	if err != nil {
-		return "", err
-	}
+func fallocate(fd int, args []string) (string, error) {
 	size, err := strconv.ParseInt(args[1], 10, 64)
 	if err != nil {
 		return "", err
@@ -188,11 +164,7 @@ func (m *machine) fallocate(args []string) (string, error) {
 var lockFlags = map[string]int{"shared": unix.LOCK_SH, "exclusive": unix.LOCK_EX, "unlock": unix.LOCK_UN}
 
 // flock NAME shared|exclusive|unlock does not wait.
-func (m *machine) flock(args []string) (string, error) {
-	fd, err := m.fd(args[0])
-	if err != nil {
-		return "", err
-	}
+func flock(fd int, args []string) (string, error) {
 	how, err := flags(args[1], lockFlags)
 	if err != nil {
 		return "", err
@@ -201,11 +173,7 @@ func (m *machine) flock(args []string) (string, error) {
 }
 
 // mmapWrite is mmap-write NAME TEXT: over the beginning of the file.
-func (m *machine) mmapWrite(args []string) (string, error) {
-	fd, err := m.fd(args[0])
-	if err != nil {
-		return "", err
-	}
+func mmapWrite(fd int, args []string) (string, error) {
 	mem, err := unix.Mmap(fd, 0, len(args[1]), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		return "", err
@@ -218,11 +186,7 @@ func (m *machine) mmapWrite(args []string) (string, error) {
 }
 
 // mmapRead is mmap-read NAME SIZE.
-func (m *machine) mmapRead(args []string) (string, error) {
-	fd, err := m.fd(args[0])
-	if err != nil {
-		return "", err
-	}
+func mmapRead(fd int, args []string) (string, error) {
 	size, err := strconv.ParseUint(args[1], 10, 20)
 	if err != nil {
 		return "", err
