@@ -139,12 +139,27 @@ func (t *txn) compact(d *document) error {
 	if err != nil {
 		return err
 	}
-	for n := range d.row.Chunks {
-		t.delete(key(tableChunk, t.s.id, d.id, n))
-	}
+	t.dropChunks(d)
 	t.put(key(tableChunk, t.s.id, d.id, uint64(0)), chunk)
 	d.row.Chunks, d.row.Tail, d.row.Bytes = 1, 0, int64(len(chunk))
 	return nil
+}
+
+// dropChunks deletes what a document is made of.
+func (t *txn) dropChunks(d *document) {
+	for n := range d.row.Chunks {
+		t.delete(key(tableChunk, t.s.id, d.id, n))
+	}
+}
+
+// replaceChunks stores a document as its changes, one by one.
+func (t *txn) replaceChunks(d *document, changes [][]byte) {
+	t.dropChunks(d)
+	d.row.Chunks, d.row.Tail, d.row.Bytes, d.row.Changes = uint64(len(changes)), uint64(len(changes)), 0, uint64(len(changes))
+	for n, c := range changes {
+		t.put(key(tableChunk, t.s.id, d.id, uint64(n)), c)
+		d.row.Bytes += int64(len(c))
+	}
 }
 
 // Compact stores each document of the space as one chunk, and drops the versions

@@ -290,14 +290,7 @@ func (t *txn) checkObject(d *document, id doc.ObjectID, structure *doc.Value) st
 
 // rebuild stores a document as its entries make it.
 func (t *txn) rebuild(d *document, folded doc.Result, chunks [][]byte) error {
-	for n := range d.row.Chunks {
-		t.delete(key(tableChunk, t.s.id, d.id, n))
-	}
-	d.row.Chunks, d.row.Tail, d.row.Bytes, d.row.Changes = uint64(len(chunks)), uint64(len(chunks)), 0, uint64(len(chunks))
-	for n, c := range chunks {
-		t.put(key(tableChunk, t.s.id, d.id, uint64(n)), c)
-		d.row.Bytes += int64(len(c))
-	}
+	t.replaceChunks(d, chunks)
 	for id := range objectsOf(folded.Value) {
 		t.delete(key(tableValue, t.s.id, id))
 		t.delete(key(tableText, t.s.id, id))

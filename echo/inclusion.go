@@ -2,6 +2,7 @@ package echo
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -151,7 +152,7 @@ func (t *txn) findContested(c *contest) error {
 		return bad == nil
 	})
 	if err != nil || bad != nil {
-		return fmt.Errorf("read feeds: %w", cmpErr(err, bad))
+		return fmt.Errorf("read feeds: %w", cmp.Or(err, bad))
 	}
 	for i, feed := range feeds {
 		l, err := t.limit(feed)
@@ -164,19 +165,13 @@ func (t *txn) findContested(c *contest) error {
 			}
 		}
 	}
-	for ref, state := range t.waitingStates() {
+	c.states = t.waitingStates()
+	for ref, state := range c.states {
 		if state == entryLate || state == entryHeld {
 			c.subject[ref] = true
 		}
 	}
 	return nil
-}
-
-func cmpErr(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
 }
 
 // waitingStates returns the entries that are stored and not applied.
@@ -199,16 +194,14 @@ func (t *txn) waitingStates() map[entryRef]entryState {
 // gatherFacts reads the contested entries, those that wait, and the applied
 // ones that work on the same documents, since those may build on them.
 func (t *txn) gatherFacts(c *contest) error {
-	states := t.waitingStates()
-	c.states = states
 	for ref := range c.subject {
-		_, waits := states[ref]
+		state, waits := c.states[ref]
 		c.applied[ref] = !waits
-		if err := t.readContested(c, ref, states[ref]); err != nil {
+		if err := t.readContested(c, ref, state); err != nil {
 			return err
 		}
 	}
-	for ref, state := range states {
+	for ref, state := range c.states {
 		if !c.subject[ref] && state == entryPending {
 			if err := t.readContested(c, ref, state); err != nil {
 				return err
@@ -311,7 +304,7 @@ func (t *txn) readBuilders(c *contest, id doc.DocumentID) error {
 		return bad == nil
 	})
 	if err != nil || bad != nil {
-		return fmt.Errorf("changes of document %s: %w", id, cmpErr(err, bad))
+		return fmt.Errorf("changes of document %s: %w", id, cmp.Or(err, bad))
 	}
 	for ref := range refs {
 		if _, known := c.facts[ref]; known {

@@ -1,6 +1,7 @@
 package echo
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -149,14 +150,7 @@ func (t *txn) resetActors(id doc.DocumentID, all []doc.Change, gone map[doc.Chan
 // refold stores a document as its changes make it, and lets its objects show
 // that.
 func (t *txn) refold(d *document, folded doc.Result, chunks [][]byte) error {
-	for n := range d.row.Chunks {
-		t.delete(key(tableChunk, t.s.id, d.id, n))
-	}
-	d.row.Chunks, d.row.Tail, d.row.Bytes, d.row.Changes = uint64(len(chunks)), uint64(len(chunks)), 0, uint64(len(chunks))
-	for n, c := range chunks {
-		t.put(key(tableChunk, t.s.id, d.id, uint64(n)), c)
-		d.row.Bytes += int64(len(c))
-	}
+	t.replaceChunks(d, chunks)
 	d.forked = true // conflicts may have come or gone
 	t.putDocument(d, folded.Heads)
 	return t.absorb(d, folded.Value, t.ownOrigin(), doc.ChangeHash{}, nil, nil)
@@ -164,9 +158,7 @@ func (t *txn) refold(d *document, folded doc.Result, chunks [][]byte) error {
 
 // dropDocument drops a document of which nothing is left.
 func (t *txn) dropDocument(d *document) {
-	for n := range d.row.Chunks {
-		t.delete(key(tableChunk, t.s.id, d.id, n))
-	}
+	t.dropChunks(d)
 	t.delete(key(tableDoc, t.s.id, d.id))
 }
 
@@ -233,7 +225,7 @@ func (t *txn) cleanLog(d *document, id doc.ObjectID, entries map[entryRef]bool) 
 		return bad == nil
 	})
 	if err != nil || bad != nil {
-		return fmt.Errorf("history: %w", cmpErr(err, bad))
+		return fmt.Errorf("history: %w", cmp.Or(err, bad))
 	}
 	for _, r := range list {
 		if entries[entryRef{r.row.Feed, r.row.Seq}] {

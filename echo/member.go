@@ -148,7 +148,6 @@ func (s *Space) AddCredentials(ctx context.Context, raw [][]byte) (int, error) {
 		if could != s.mayWrite() {
 			t.tellModes()
 		}
-		t.limits, t.unsettled = nil, true
 		t.rotateIfLeaked()
 		return nil
 	})
