@@ -116,7 +116,7 @@ func decodeNote(b []byte) (ino echo.Ino, v echo.BlobVersion, err error) {
 
 // get returns the view that somebody who opens a file joins, and whether what it
 // reads goes through the kernel's cache, which is to be emptied first unless keep
-// is set. fresh is for a file that is no blob yet.
+// is set. direct is for who bypasses it in any case.
 func (b *blobViews) get(n echo.Node, direct bool) (v *blobView, cached, keep bool) {
 	current, _ := n.Blob()
 	f := b.t.acquire(n)
@@ -157,17 +157,24 @@ func (b *blobViews) has(ino echo.Ino) bool {
 	return len(b.open[ino]) > 0
 }
 
+// oldest returns the view of a file that was opened first, or nil.
+func (b *blobViews) oldest(ino echo.Ino) *blobView {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if list := b.open[ino]; len(list) > 0 {
+		return list[0]
+	}
+	return nil
+}
+
 // live returns a node with the size that it has by what is not saved yet. While
 // a version is open that was replaced, it is that one's: the kernel has one size
 // for all, and cuts what those read who opened the file first.
 func (b *blobViews) live(n echo.Node) echo.Node {
-	b.mu.Lock()
-	list := b.open[n.Ino]
-	b.mu.Unlock()
-	if len(list) == 0 {
+	v := b.oldest(n.Ino)
+	if v == nil {
 		return n
 	}
-	v := list[0]
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	n.Size = v.version.Size
