@@ -120,3 +120,28 @@ func TestWatchChanges(t *testing.T) {
 		}
 	}
 }
+
+// TestWatchSettling watches a new file become a document, which changes nothing
+// that anybody sees.
+func TestWatchSettling(t *testing.T) {
+	w := newWorld(t)
+	feed, err := w.bob.Watch(echo.RootIno)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer feed.Close()
+	write(t, w.bob, "notes/f.json", `{"v":1}`)
+	if got, want := told(t, feed), []string{"create notes/f.json bob local"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if err := w.bobs.SettleAll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := feed.Take(); len(got) != 0 {
+		t.Errorf("settling: got %v, want nothing", got)
+	}
+	write(t, w.bob, "notes/f.json", `{"v":2}`)
+	if got, want := told(t, feed), []string{"change notes/f.json bob local"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
