@@ -32,6 +32,9 @@ func (o owner) mode(n echo.Node) uint32 {
 		if o.private {
 			perm &= 0o700
 		}
+		if o.private && n.Kind == echo.KindRoot {
+			perm = 0o711 // others come through to spaces that their modes open
+		}
 	}
 	if n.ReadOnly {
 		perm &^= 0o222

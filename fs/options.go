@@ -16,10 +16,11 @@ type Options struct {
 	// node refers to. Required.
 	LocalDir string
 
-	// AllowOther lets other users in, as far as the permissions of files do; the
-	// defaults are 0600 and 0700 then. Without it the kernel admits the user who
-	// mounts and nobody else, not even root. An ordinary user needs
-	// user_allow_other in /etc/fuse.conf.
+	// AllowOther lets other users in, as far as the permissions of files do. The
+	// defaults are 0600 and 0700 then. The root, whose mode cannot be set, has 0711:
+	// others come to a space that its mode opens. Without AllowOther the kernel
+	// admits the user who mounts and nobody else, not even root. An ordinary user
+	// needs user_allow_other in /etc/fuse.conf.
 	AllowOther bool
 
 	// XAttr shows what is known of a file as extended attributes user.echofs.*. It

@@ -16,6 +16,9 @@
 // a restart without network, or, where the tests may make network namespaces,
 // by a cut cable (see cable).
 //
+// Stories about several users take place in a mount namespace of their own (see
+// den), in which everybody may open /dev/fuse.
+//
 // # What every story checks
 //
 // A daemon that is stopped ends with success and leaves no mount; a log that

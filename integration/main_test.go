@@ -63,7 +63,12 @@ func leftovers() (left []string) {
 
 // mountsBelow lists the mount points below a directory, without touching them.
 func mountsBelow(dir string) (mounts []string) {
-	info, _ := os.ReadFile("/proc/self/mountinfo") // always there on Linux
+	return mountsOf("self", dir)
+}
+
+// mountsOf is mountsBelow as another process sees it.
+func mountsOf(process, dir string) (mounts []string) {
+	info, _ := os.ReadFile(filepath.Join("/proc", process, "mountinfo")) // always there on Linux
 	for line := range strings.Lines(string(info)) {
 		if f := strings.Fields(line); len(f) > 4 && strings.HasPrefix(f[4], dir+"/") {
 			mounts = append(mounts, f[4])

@@ -29,6 +29,8 @@ type machine struct {
 	mnt    string   // the mount point
 	online []string // flags of mount when it has a network
 	link   *cable   // its own network, or nil
+	within []string // what puts a child where the machine is and makes it its user, before its command
+	room   *den     // its own mounts, or nil
 
 	cmd   *exec.Cmd  // the daemon, or nil
 	ended chan error // what became of it
@@ -94,7 +96,7 @@ func (v *vault) start(flags ...string) {
 		v.tb.Fatal(err)
 	}
 	defer func() { _ = log.Close() }()
-	args := slices.Concat([]string{program, "mount"}, flags, []string{v.mnt})
+	args := slices.Concat(v.within, []string{program, "mount"}, flags, []string{v.mnt})
 	if v.link != nil {
 		args = append(v.link.enter(), args...)
 	}
@@ -134,7 +136,7 @@ func (v *vault) stop() {
 	if err := v.end(); err != nil {
 		v.tb.Errorf("%s's daemon: got %v, want success after SIGTERM\n%s", v.name, err, tail(v.logFile(), 4000))
 	}
-	if left := mountsBelow(v.dir); len(left) > 0 {
+	if left := v.mounts(); len(left) > 0 {
 		v.tb.Errorf("%s stopped: got mounts %q, want none", v.name, left)
 	}
 }
@@ -212,9 +214,8 @@ func (v *vault) remove() {
 	if v.cmd != nil {
 		v.stop()
 	}
-	for _, m := range mountsBelow(v.dir) { // of a daemon that was killed
-		r := do(v.tb, patience, v.env(), program, "umount", "--lazy", m)
-		if r.code != 0 {
+	for _, m := range v.mounts() { // of a daemon that was killed
+		if r := v.try("umount", "--lazy", m); r.code != 0 {
 			v.tb.Errorf("take a stale mount away: %s", r)
 		}
 	}
@@ -227,7 +228,7 @@ func (v *vault) remove() {
 	if v.tb.Failed() {
 		v.tb.Logf("log of %s's daemon:\n%s", v.name, tail(v.logFile(), 20000))
 	}
-	if len(mountsBelow(v.dir)) == 0 {
+	if len(v.mounts()) == 0 {
 		_ = os.RemoveAll(v.dir)
 	}
 }
@@ -235,7 +236,8 @@ func (v *vault) remove() {
 // try runs a command of the program, and returns what became of it.
 func (v *vault) try(args ...string) result {
 	v.tb.Helper()
-	return do(v.tb, 2*patience, v.env(), program, args...)
+	command := slices.Concat(v.within, []string{program}, args)
+	return do(v.tb, 2*patience, v.env(), command[0], command[1:]...)
 }
 
 // run runs a command that must succeed, and returns what it prints.
@@ -270,7 +272,8 @@ func (v *vault) json(doc any, args ...string) {
 // follow runs a command with --json that prints line by line.
 func (v *vault) follow(args ...string) *stream {
 	v.tb.Helper()
-	return follow(v.tb, 5*time.Minute, v.env(), program, append(slices.Clone(args), "--json")...)
+	command := slices.Concat(v.within, []string{program}, args, []string{"--json"})
+	return follow(v.tb, 5*time.Minute, v.env(), command[0], command[1:]...)
 }
 
 // here is the directory in which sh works. It is a string for children.
@@ -279,7 +282,23 @@ func (v *vault) here() string { return filepath.Join(v.mnt, v.space) }
 // shell runs a script in the space's directory, and returns what became of it.
 func (v *vault) shell(script string) result {
 	v.tb.Helper()
-	return do(v.tb, 2*patience, append(v.env(), "HERE="+v.here()), "bash", "-c", `cd "$HERE" || exit 99`+"\n"+script)
+	return v.as(v.within, `cd "$HERE" || exit 99`+"\n"+script)
+}
+
+// as runs a script as somebody who is put in place by the given words, in no
+// particular directory, and returns what became of it.
+func (v *vault) as(somebody []string, script string) result {
+	v.tb.Helper()
+	command := slices.Concat(somebody, []string{"bash", "-c", script})
+	return do(v.tb, 2*patience, append(v.env(), "HERE="+v.here()), command[0], command[1:]...)
+}
+
+// mounts lists what is mounted below the machine's directory, where it is.
+func (v *vault) mounts() []string {
+	if v.room != nil {
+		return v.room.mountsBelow(v.dir)
+	}
+	return mountsBelow(v.dir)
 }
 
 // sh runs a script that must succeed, and returns what it prints.
