@@ -23,6 +23,8 @@ type act struct {
 	ref    int // the node that ends the device's authority
 
 	root bool // an identity checkpoint: of all devices of its identity
+
+	link *LinkID // a link that ends: of those who came by it meanwhile
 }
 
 // step orders acts: those of higher authority come first, and of one level what
@@ -75,6 +77,8 @@ func (g *Graph) actOf(n *node, s *State) *act {
 		return s.memberAct(n.Credential, p.Identity, RoleNone)
 	case *FeedSeal:
 		return g.sealAct(n, s, p)
+	case *InviteRevoke:
+		return &act{step: spaceStep(s.Role(n.Issuer), spaceOthers), link: &p.Invite}
 	case *DeviceRevoke:
 		a := &act{step: stepPrimary, devices: []DeviceID{p.Device}}
 		if p.Cascade {
@@ -93,14 +97,18 @@ func (g *Graph) actOf(n *node, s *State) *act {
 }
 
 func (s *State) memberAct(c *Credential, subject IdentityID, keeps Role) *act {
-	if keeps.AtLeast(s.Role(subject)) {
+	from := s.Role(subject)
+	if w, waits := s.waitingOf(subject); waits {
+		from = w.Role // it may have begun to write where fewer guests were known
+	}
+	if keeps.AtLeast(from) {
 		return nil
 	}
 	part := spaceOthers
 	if c.Issuer == subject {
 		part = spaceSelf
 	}
-	return &act{step: spaceStep(s.Role(c.Issuer), part), member: subject, from: s.Role(subject), keeps: keeps}
+	return &act{step: spaceStep(s.Role(c.Issuer), part), member: subject, from: from, keeps: keeps}
 }
 
 func (s *State) deviceAct(c *Credential, subject DeviceID, a *act) *act {
@@ -157,6 +165,9 @@ type need struct {
 func (s *State) needOf(c *Credential) need {
 	switch p := c.Payload.(type) {
 	case *MemberSet:
+		if l, ok := s.linkOf(p); ok {
+			return need{role: l.hosts()}
+		}
 		return need{role: s.memberNeed(c.Issuer, p.Identity, p.Role)}
 	case *MemberRemove:
 		return need{role: s.memberNeed(c.Issuer, p.Identity, RoleNone)}

@@ -42,9 +42,12 @@ func needs(role, min Role) error {
 func (s *State) allowsSpace(c *Credential, role Role) error {
 	switch p := c.Payload.(type) {
 	case *MemberSet:
+		if len(p.Claim) > 0 {
+			return s.allowsClaim(c, role, p)
+		}
 		return s.allowsMember(c.Issuer, role, p.Identity, p.Role)
 	case *MemberRemove:
-		if s.Role(p.Identity) == RoleNone {
+		if _, waits := s.waitingOf(p.Identity); s.Role(p.Identity) == RoleNone && !waits {
 			return refuse("%s is no member", p.Identity.Short())
 		}
 		return s.allowsMember(c.Issuer, role, p.Identity, RoleNone)

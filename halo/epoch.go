@@ -31,6 +31,11 @@ import (
 //	code secret   invite-id       -         name of the invitation, 8 bytes
 //	code secret   signal          -         key of sealed signaling
 //	code secret   noise-psk       -         pre-shared key of the session
+//	link secret   link-id         -         name of the link, 16 bytes
+//	link secret   invite-sign     -         seed of the key of claims
+//	link secret   link-meet       -         meeting secret
+//	meeting secret topic, signal, noise-psk  as of a code
+//	space id      link-space      -         mark of the space in a link, 16 bytes
 //	handshake     auth-code       -         key of the proof of the digits
 //	handshake     sas             -         pictures to compare, 4 bytes
 //	seed          root-sign       -         root signature key

@@ -19,7 +19,7 @@ func (g *Graph) extended(heads []CredentialID) *State {
 	at := g.index[heads[0]]
 	n := g.nodes[at]
 	before, ok := g.memo[headsKey(n.Parents)]
-	if !ok || !n.extends() {
+	if !ok || !n.extends() || before.linked(n.Credential) {
 		return nil
 	}
 	s := *before
@@ -37,6 +37,21 @@ func (n *node) extends() bool {
 		return true
 	}
 	return !n.granted
+}
+
+// linked reports whether a credential changes what links say: that is for the
+// fold to find out.
+func (s *State) linked(c *Credential) bool {
+	waits := func(id IdentityID) bool { _, ok := s.waitingOf(id); return ok }
+	switch p := c.Payload.(type) {
+	case *InviteIssue, *InviteRevoke:
+		return true
+	case *MemberSet:
+		return len(p.Claim) > 0 || waits(p.Identity)
+	case *MemberRemove:
+		return waits(p.Identity)
+	}
+	return false
 }
 
 // with returns the resolution of a set and a credential that knows all of it.

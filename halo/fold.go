@@ -23,6 +23,7 @@ type folder struct {
 	members map[IdentityID][]int
 	rooms   map[IdentityID]*identityFolder
 	policy  []int
+	links   linkFolder
 }
 
 // identityFolder collects the nodes about one identity, parents first.
@@ -46,9 +47,11 @@ func fold(g *Graph, r resolution) *State {
 		}
 	}
 	f.collectKeys()
+	held := f.foldLinks()
 	for id, nodes := range f.members {
-		f.state.members[id] = f.lowestRole(nodes)
+		f.state.members[id] = f.roleOf(id, nodes, held)
 	}
+	slices.SortFunc(f.state.waiting, Waiting.compare)
 	for id, room := range f.rooms {
 		f.state.identities[id] = f.foldIdentity(id, room)
 	}
@@ -105,6 +108,11 @@ func (f *folder) collect(at int, n *node) {
 		f.member(p.Owner, at)
 	case *MemberSet:
 		f.member(p.Identity, at)
+		f.links.admission(at, n)
+	case *InviteIssue:
+		f.links.issued = append(f.links.issued, n)
+	case *InviteRevoke:
+		f.links.revoke(p.Invite)
 	case *MemberRemove:
 		f.member(p.Identity, at)
 	case *EpochRotate:

@@ -221,3 +221,38 @@ func FuzzOpenLabel(f *testing.F) {
 		}
 	})
 }
+
+func FuzzParseLink(f *testing.F) {
+	l, err := halo.NewLink(halo.SpaceID{1}, []string{"wss://signal.example.com"})
+	check(f, err)
+	text, err := l.URL()
+	check(f, err)
+	f.Add(text)
+	f.Add("echofs://join/1#")
+	f.Fuzz(func(t *testing.T, text string) {
+		l, err := halo.ParseLink(text)
+		if err != nil {
+			return
+		}
+		if again, err := l.URL(); err != nil || again != strings.TrimSpace(text) {
+			t.Errorf("URL: got another than what was parsed, %v", err)
+		}
+	})
+}
+
+func FuzzOpenLinkMeeting(f *testing.F) {
+	key, err := halo.NewEpochKey()
+	check(f, err)
+	l, err := halo.NewLink(halo.SpaceID{1}, nil)
+	check(f, err)
+	sealed, err := l.Meeting().Seal(key, halo.SpaceID{1})
+	check(f, err)
+	f.Add(sealed, "")
+	f.Add([]byte{}, "x")
+	f.Fuzz(func(t *testing.T, sealed []byte, plain string) {
+		_, _ = halo.OpenLinkMeeting(key, halo.SpaceID{1}, sealed)
+		if sealed, err := key.SealLabel(halo.SpaceID{1}, "link", plain); err == nil {
+			_, _ = halo.OpenLinkMeeting(key, halo.SpaceID{1}, sealed)
+		}
+	})
+}

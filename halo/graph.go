@@ -29,6 +29,7 @@ type Graph struct {
 	signed     map[DeviceID][]int
 	issued     map[IdentityID][]int // of the space
 	ofIdentity map[IdentityID][]int // of the identity
+	claims     map[LinkID][]int     // that came by a link
 	standings  map[standing]bool
 	folds      map[foldKey]*State
 }
@@ -79,7 +80,7 @@ func newGraph() *Graph {
 	return &Graph{
 		index: map[CredentialID]int{}, heads: map[CredentialID]struct{}{}, pending: map[CredentialID]*Credential{},
 		devices: map[DeviceID][]introduction{}, roots: map[IdentityID][]introduction{}, memo: map[string]*State{},
-		signed: map[DeviceID][]int{}, issued: map[IdentityID][]int{}, ofIdentity: map[IdentityID][]int{},
+		signed: map[DeviceID][]int{}, issued: map[IdentityID][]int{}, ofIdentity: map[IdentityID][]int{}, claims: map[LinkID][]int{},
 		standings: map[standing]bool{}, folds: map[foldKey]*State{},
 	}
 }
@@ -200,6 +201,9 @@ func (g *Graph) judge(n *node, at int) {
 		g.ofIdentity[IdentityID(n.DAG)] = append(g.ofIdentity[IdentityID(n.DAG)], at)
 	} else {
 		g.issued[n.Issuer] = append(g.issued[n.Issuer], at)
+	}
+	if link, ok := n.byLink(); ok {
+		g.claims[link] = append(g.claims[link], at)
 	}
 }
 

@@ -65,13 +65,17 @@ func (i Invite) check() error {
 	if i.Kind != InviteMember && i.Kind != InviteDevice || i.secret.reveal == nil {
 		return malformed("invitation of kind %d", i.Kind)
 	}
-	if len(i.URLs) > maxURLs {
-		return malformed("invitation with %d URLs", len(i.URLs))
+	return checkURLs("invitation", i.URLs)
+}
+
+func checkURLs(what string, urls []string) error {
+	if len(urls) > maxURLs {
+		return malformed("%s with %d URLs", what, len(urls))
 	}
-	for _, u := range i.URLs {
+	for _, u := range urls {
 		printable := !strings.ContainsFunc(u, func(r rune) bool { return r <= ' ' || r > '~' })
 		if len(u) == 0 || len(u) > maxURL || !printable {
-			return malformed("invitation with a URL of %d bytes", len(u))
+			return malformed("%s with a URL of %d bytes", what, len(u))
 		}
 	}
 	return nil
@@ -202,6 +206,7 @@ const (
 	GuestAuthOK     GuestState = "auth-ok"
 	GuestOfferShown GuestState = "offer-shown"
 	GuestRequested  GuestState = "requested"
+	GuestWaiting    GuestState = "waiting" // an admin has to approve
 	GuestReceived   GuestState = "received"
 	GuestSyncing    GuestState = "syncing"
 	GuestJoined     GuestState = "joined"
@@ -256,7 +261,8 @@ func (s HostState) CanBecome(next HostState) bool {
 }
 
 // CanBecome reports whether next may follow: the next on the way, connecting
-// again after the connection was lost, or an exit.
+// again after the connection was lost, or an exit. Between requested and received a
+// guest may have to wait.
 func (s GuestState) CanBecome(next GuestState) bool {
 	if s.Final() {
 		return s == GuestFailed && next == GuestConnecting
@@ -264,7 +270,15 @@ func (s GuestState) CanBecome(next GuestState) bool {
 	if next.Final() && next != GuestJoined {
 		return true
 	}
-	return next == GuestConnecting && s != GuestSyncing || follows(guestOrder, s, next)
+	switch {
+	case next == GuestConnecting:
+		return s != GuestSyncing
+	case next == GuestWaiting:
+		return s == GuestRequested
+	case s == GuestWaiting:
+		return next == GuestReceived
+	}
+	return follows(guestOrder, s, next)
 }
 
 // follows reports whether b stands directly after a.

@@ -18,6 +18,7 @@ import (
 //	H->G Sign     device only: the DeviceAdd, which the new device signs too
 //	G->H Signed   device only: its signature
 //	H->G Bundle   any number of times: credentials, parents first
+//	H->G Wait     an admin has to approve: the connection stays, or the guest comes again
 //	H->G Admit    the membership, with what the guest needs to begin
 //	G->H Ack      the guest has stored it
 //
@@ -57,6 +58,7 @@ type Join struct {
 	Name     string        `cbor:"4,keyasint"`           // display name of the guest, or name of the device
 	Keys     *DevicePublic `cbor:"5,keyasint,omitempty"` // of a device to be added
 	Open     bool          `cbor:"6,keyasint,omitempty"` // the guest has the space already
+	Claim    []byte        `cbor:"7,keyasint,omitempty"` // by a link: see Claim
 }
 
 // Sign asks the new device to sign its DeviceAdd.
@@ -126,6 +128,12 @@ type Resume struct {
 	Proof  [64]byte `cbor:"3,keyasint"` // SignJoin with a challenge of the id and 16 zero bytes
 }
 
+// Wait tells a guest that came by a link that an admin has to approve it.
+type Wait struct {
+	Over bool `cbor:"1,keyasint"` // the link was used as often as it may be
+	Old  bool `cbor:"2,keyasint"` // it waits since an earlier session, whose pictures the admins see
+}
+
 func (*Auth) number() uint64   { return 1 }
 func (*Offer) number() uint64  { return 2 }
 func (*Join) number() uint64   { return 3 }
@@ -136,10 +144,11 @@ func (*Admit) number() uint64  { return 7 }
 func (*Ack) number() uint64    { return 8 }
 func (*Refuse) number() uint64 { return 9 }
 func (*Resume) number() uint64 { return 10 }
+func (*Wait) number() uint64   { return 11 }
 
 // newMessage returns a zero message, or nil.
 func newMessage(number uint64) Message {
-	for _, m := range []Message{new(Auth), new(Offer), new(Join), new(Sign), new(Signed), new(Bundle), new(Admit), new(Ack), new(Refuse), new(Resume)} {
+	for _, m := range []Message{new(Auth), new(Offer), new(Join), new(Sign), new(Signed), new(Bundle), new(Admit), new(Ack), new(Refuse), new(Resume), new(Wait)} {
 		if m.number() == number {
 			return m
 		}
@@ -207,6 +216,9 @@ func (m *Join) check() error {
 	if (m.Keys != nil) == (len(m.Identity) > 0) || m.Keys != nil && m.Keys.ID() != m.Device {
 		return malformed("join of neither or both of identity and device")
 	}
+	if len(m.Claim) != 0 && (len(m.Claim) != claimSize || m.Keys != nil) {
+		return malformed("join with a claim of %d bytes", len(m.Claim))
+	}
 	if m.Keys != nil {
 		if err := m.Keys.Check(); err != nil {
 			return err
@@ -247,6 +259,7 @@ func (m *Refuse) check() error {
 }
 
 func (m *Resume) check() error { return nil }
+func (m *Wait) check() error   { return nil }
 
 // Bundles splits credentials, parents first, into messages of a size that can
 // be sent.

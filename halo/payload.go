@@ -135,9 +135,10 @@ type SpaceGenesis struct {
 type MemberSet struct {
 	Identity IdentityID `cbor:"1,keyasint"`
 	Role     Role       `cbor:"2,keyasint"`
-	Invite   []byte     `cbor:"3,keyasint,omitempty"` // invite id, 16 bytes
-	Claim    []byte     `cbor:"4,keyasint,omitempty"` // the guest's signature by the invite key
+	Invite   []byte     `cbor:"3,keyasint,omitempty"` // LinkID by which it comes
+	Claim    []byte     `cbor:"4,keyasint,omitempty"` // that it has the link: see Claim
 	Cuts     []Cut      `cbor:"5,keyasint,omitempty"` // where the role ends the identity's writing: its feeds, sorted
+	Name     []byte     `cbor:"6,keyasint,omitempty"` // sealed: what who comes by a link calls itself
 }
 
 // Cut is the last accepted entry of a feed.
@@ -226,19 +227,19 @@ type KeyGrant struct {
 
 // InviteIssue publishes a link by which several guests can join.
 type InviteIssue struct {
-	Invite     [16]byte `cbor:"1,keyasint"`
-	Key        [32]byte `cbor:"2,keyasint"` // Ed25519
-	Role       Role     `cbor:"3,keyasint"`
-	MaxUses    uint64   `cbor:"4,keyasint"`
-	Expires    uint64   `cbor:"5,keyasint"` // unix seconds
-	AskAdmin   bool     `cbor:"6,keyasint"` // an admin confirms each guest
-	AnyMember  bool     `cbor:"7,keyasint"` // editors may admit, else admins
-	NameDigest []byte   `cbor:"8,keyasint,omitempty"`
+	Invite    LinkID   `cbor:"1,keyasint"`
+	Key       [32]byte `cbor:"2,keyasint"` // Ed25519: of claims
+	Role      Role     `cbor:"3,keyasint"`
+	MaxUses   uint64   `cbor:"4,keyasint"`
+	Expires   uint64   `cbor:"5,keyasint"`           // unix seconds
+	AskAdmin  bool     `cbor:"6,keyasint"`           // an admin approves each guest
+	AnyMember bool     `cbor:"7,keyasint"`           // editors host, else admins alone
+	Meet      []byte   `cbor:"8,keyasint,omitempty"` // LinkMeeting, sealed
 }
 
 // InviteRevoke ends a link.
 type InviteRevoke struct {
-	Invite [16]byte `cbor:"1,keyasint"`
+	Invite LinkID `cbor:"1,keyasint"`
 }
 
 // FeedMark is a place in a feed.

@@ -91,13 +91,22 @@ func (p *MemberSet) check() error {
 	if !p.Role.grantable() {
 		return malformed("role %d", p.Role)
 	}
-	if len(p.Invite) != 0 && len(p.Invite) != 16 || len(p.Claim) != 0 && len(p.Claim) != 64 || len(p.Invite) == 0 && len(p.Claim) != 0 {
-		return malformed("invitation of %d bytes with a claim of %d", len(p.Invite), len(p.Claim))
+	if err := p.checkLink(); err != nil {
+		return err
 	}
 	if len(p.Cuts) > 0 && p.Role.AtLeast(RoleEditor) {
 		return malformed("cuts for a role that writes")
 	}
 	return checkCuts(p.Cuts)
+}
+
+// checkLink: whoever comes by a link shows that it has it, and nobody else.
+func (p *MemberSet) checkLink() error {
+	byLink := len(p.Invite) > 0
+	if byLink && (len(p.Invite) != 16 || len(p.Claim) != claimSize) || !byLink && len(p.Claim)+len(p.Name) > 0 {
+		return malformed("link of %d bytes with a claim of %d", len(p.Invite), len(p.Claim))
+	}
+	return checkSealed("guest's name", p.Name)
 }
 
 func checkCuts(cuts []Cut) error {
@@ -166,7 +175,7 @@ func (p *InviteIssue) check() error {
 	if !p.Role.grantable() || p.Role.AtLeast(RoleAdmin) || p.MaxUses == 0 {
 		return malformed("link for role %d and %d uses", p.Role, p.MaxUses)
 	}
-	return checkAll(CheckSignKey(p.Key[:]), checkSealed("name digest", p.NameDigest))
+	return checkAll(CheckSignKey(p.Key[:]), checkSealed("meeting", p.Meet))
 }
 
 func (p *InviteRevoke) check() error { return nil }

@@ -186,6 +186,8 @@ func (g *Graph) voidedBy(at int, set, out bitset) {
 	switch a := n.act; {
 	case a.root:
 		mark(g.ofIdentity[IdentityID(n.DAG)])
+	case a.link != nil:
+		mark(g.claims[*a.link])
 	case a.sealed != DeviceID{}:
 		mark(g.signed[a.sealed])
 	case len(a.devices) > 0:
@@ -208,6 +210,9 @@ func (g *Graph) voids(n *node, at int) bool {
 	switch {
 	case a.root:
 		return c.Type.ofIdentity() && c.DAG == n.DAG && !c.ByRoot
+	case a.link != nil:
+		link, ok := c.byLink()
+		return ok && link == *a.link
 	case a.sealed != DeviceID{}:
 		return !c.Type.ofIdentity() && c.Issuer == n.Issuer && c.Device == a.sealed && !sameStep
 	case len(a.devices) > 0:

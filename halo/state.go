@@ -20,6 +20,9 @@ type State struct {
 	keyEpochs []Epoch
 	grants    []*Credential
 
+	links   []SpaceLink // by age
+	waiting []Waiting   // by age
+
 	lowered []*node // effective acts that end somebody's writing
 	seals   []*node // valid feed seals and fork proofs
 

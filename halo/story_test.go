@@ -23,6 +23,9 @@ import (
 //	new N LEVEL    adds a device to the person    let N      lets a device go
 //	letall N       and those it added             level N L  changes a device's level
 //	end N          seals device N in the space    seal P     seals P's feed
+//	offer L ROLE N, with ask (an admin approves), members (editors host) or old (it
+//	               is over)                    a link for N guests
+//	claim P L ROLE admits P by a link          withdraw L
 //	phrase N,M     the phrase: these devices and no others
 //
 // What is refused when it is said is said all the same, as by somebody who does
@@ -35,6 +38,7 @@ type story struct {
 	keys   map[halo.EpochID]halo.EpochKey
 	labels map[string]*halo.Credential
 	let    map[string]halo.CredentialID // what last let a device go
+	links  map[string]halo.Link
 	nonce  byte
 }
 
@@ -50,7 +54,7 @@ func (b branch) clone() branch { return branch{slices.Clone(b.heads), maps.Clone
 func tell(t *testing.T, text string) *story {
 	t.Helper()
 	st := &story{t: t, people: map[string]*person{}, device: map[string]*halo.DeviceKeys{},
-		keys: map[halo.EpochID]halo.EpochKey{}, labels: map[string]*halo.Credential{}, let: map[string]halo.CredentialID{}}
+		keys: map[halo.EpochID]halo.EpochKey{}, labels: map[string]*halo.Credential{}, let: map[string]halo.CredentialID{}, links: map[string]halo.Link{}}
 	o := st.person("o")
 	st.s = newSpace(t, o)
 	now := branch{st.s.Heads(), map[string][]halo.CredentialID{"o": o.graph.Heads()}}
@@ -179,7 +183,14 @@ func (st *story) credential(b *branch, name string, by halo.Issuer, words []stri
 	case "policy":
 		payload = &halo.Policy{RotateEvery: 1}
 	case "link":
-		payload = &halo.InviteIssue{Key: st.person("o").keys.Public().Sign, Role: halo.RoleReader, MaxUses: 1}
+		payload = &halo.InviteIssue{Invite: halo.LinkID{1}, Key: st.person("o").keys.Public().Sign, Role: halo.RoleReader, MaxUses: 1}
+	case "offer":
+		payload = st.offer(words[1:])
+	case "claim":
+		st.know(b, arg(1))
+		payload = st.claim(arg(1), arg(2), words[3:])
+	case "withdraw":
+		payload = &halo.InviteRevoke{Invite: st.links[arg(1)].ID()}
 	case "end":
 		ref := st.let[name+"."+arg(1)]
 		payload = st.seal(name, arg(1), halo.SealDevice, &ref)
@@ -283,6 +294,11 @@ func (st *story) result(s *halo.State) string {
 			word = "suspended"
 		}
 		out = append(out, who+" "+word)
+	}
+	for _, name := range slices.Sorted(maps.Keys(st.people)) {
+		if slices.ContainsFunc(s.Waiting(), func(w halo.Waiting) bool { return w.Identity == st.people[name].Identity }) {
+			out = append(out, name+" waits")
+		}
 	}
 	var void []string
 	for label, c := range st.labels {
@@ -392,6 +408,42 @@ func TestStories(t *testing.T) {
 		{"the phrase on two machines: what both say",
 			"o:add a editor; a:new 2 primary; fork; a:phrase 1,2 | a:phrase 2,3; join",
 			"a editor, o owner, a.1 none, a.2 primary, a.3 none"},
+		{"a link admits those whom its hosts meet, as often as it says",
+			"o:add a editor; o:offer l reader 2 members; a:claim x l; a:claim y l; a:claim z l", "a editor, o owner, x reader, y reader, z waits"},
+		{"who waits becomes a member by an admin's word",
+			"o:add a editor; o:offer l editor 5 members ask; a:claim x l; x=x:add y reader; o:add x editor; x:rotate", "a editor, o owner, x editor, void x"},
+		{"or does not, and comes by no link again",
+			"o:add a editor; o:offer l editor 5 members; o:offer m editor 5 ask; o:claim x m; y=a:rm x; o:rm x; z=a:claim x l; x=o:claim x m",
+			"a editor, o owner, void x y z"},
+		{"an admin takes back a member, a link does not",
+			"o:offer l editor 5; o:claim x l; o:rm x; z=o:claim x l; fork; o:add x reader; join", "o owner, x reader, void z"},
+		{"a link of admins is not for editors",
+			"o:add e editor; o:offer l reader 5; z=e:claim x l", "e editor, o owner, void z"},
+		{"readers host nothing",
+			"o:add r reader; o:offer l reader 5 members; z=r:claim x l", "o owner, r reader, void z"},
+		{"a link gives the role that it was made for",
+			"o:add a admin; o:offer l reader 5; x=a:claim x l editor; y=o:claim y l admin", "a admin, o owner, void x y"},
+		{"a link that is over",
+			"o:offer l reader 5 old; x=o:claim x l", "o owner, void x"},
+		{"a link raises nobody",
+			"o:add r reader; o:offer l editor 5; x=o:claim r l", "o owner, r reader, void x"},
+		{"a withdrawn link", "o:offer l reader 5; o:withdraw l; x=o:claim x l", "o owner, void x"},
+		{"withdrawn at the same time",
+			"o:add a admin; o:offer l editor 5 members; o:add e editor; o:claim y l; fork; a:withdraw l | x=o:claim x l | z=e:claim z l,, w=z:claim w l; join",
+			"a admin, e editor, o owner, y editor, void w x z"},
+		{"withdrawn by somebody who was removed",
+			"o:add a admin; o:offer l editor 5; fork; x=a:withdraw l | o:rm a | o:claim y l; join", "o owner, y editor, void x"},
+		{"a link of somebody who was removed at the time",
+			"o:add a admin; fork; o:rm a | x=a:offer l editor 5,, y=a:claim y l; join", "o owner, void x y"},
+		{"a link outlives the removal of who made it",
+			"o:add a admin; a:offer l editor 5; o:rm a; o:claim y l", "o owner, y editor"},
+		{"a host who was made a reader at the time",
+			"o:add e editor; o:offer l editor 5 members; fork; o:add e reader | x=e:claim x l; join", "e reader, o owner, void x"},
+		{"editors make no links", "o:add e editor; x=e:offer l reader 1 members; y=e:claim y l", "e editor, o owner, void x y"},
+		{"two hosts meet one guest",
+			"o:add a admin; o:offer l editor 1; fork; o:claim x l | a:claim x l; join; y=o:claim y l", "a admin, o owner, x editor, y waits"},
+		{"waiting takes nothing that was given at the same time",
+			"o:add a admin; o:offer l editor 1 ask; fork; o:claim x l | a:add x reader; join", "a admin, o owner, x reader"},
 		{"policy is the owner's",
 			"o:add a admin; x=a:policy; o:policy", "a admin, o owner, void x"},
 	} {
