@@ -268,8 +268,13 @@ func (t *txn) logBack(id doc.ObjectID, obj *objectRow, d *document, u *unseen) e
 	if err != nil {
 		return err
 	}
+	now, err := getValue(t, t.s.id, id)
+	if err != nil {
+		return err
+	}
 	t.putRow(key(tableLog, t.s.id, id, obj.Logged), &revisionRow{Time: o.time, Feed: o.feed, Seq: o.seq,
-		Device: o.device, Identity: o.identity, Heads: d.row.Heads, Change: u.change, Summary: t.backSummary(o)})
+		Device: o.device, Identity: o.identity, Heads: d.row.Heads, Change: u.change, Summary: t.backSummary(o),
+		Size: 1 + fileSize(obj.Kind, now)})
 	obj.Logged++
 	return nil
 }

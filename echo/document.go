@@ -517,10 +517,10 @@ func (t *txn) rescueLocals(folder, to Ino) error {
 // logRevisions adds what happened to an object to its history. back is the edit
 // because of which it is not deleted although its document says so.
 func (t *txn) logRevisions(id doc.ObjectID, old, obj *objectRow, d *document, before, after *doc.Value, o origin, change doc.ChangeHash, back *unseen) error {
-	was := old != nil && old.Deleted
+	was, foreign := old != nil && old.Deleted, old != nil && old.Foreign
 	n := obj.Logged
 	if first, ok := t.logged[id]; ok && first.feed == o.feed && first.seq == o.seq {
-		before, was, n = first.before, first.was, first.number
+		before, was, foreign, n = first.before, first.was, first.foreign, first.number
 	}
 	same := before != nil && before.Equal(after)
 	again := same && was && obj.Deleted && d.single && !change.IsZero() // another delete of the same
@@ -531,6 +531,9 @@ func (t *txn) logRevisions(id doc.ObjectID, old, obj *objectRow, d *document, be
 	row := &revisionRow{Time: o.time, Feed: o.feed, Seq: o.seq, Device: o.device, Identity: o.identity,
 		Heads: d.row.Heads, Change: change}
 	row.Fields, row.Summary = describe(before, after)
+	if before != nil {
+		row.noteBefore(before, placeOf(id, before, was, foreign), placeOf(id, after, obj.Deleted, obj.Foreign))
+	}
 	switch {
 	case t.summary != "":
 		row.Summary = t.summary
@@ -554,7 +557,7 @@ func (t *txn) logRevisions(id doc.ObjectID, old, obj *objectRow, d *document, be
 	if t.logged == nil {
 		t.logged = make(map[doc.ObjectID]loggedAt)
 	}
-	t.logged[id] = loggedAt{feed: o.feed, seq: o.seq, number: n, before: before, was: was}
+	t.logged[id] = loggedAt{feed: o.feed, seq: o.seq, number: n, before: before, was: was, foreign: foreign}
 	if deletes && back != nil {
 		return t.logBack(id, obj, d, back)
 	}
@@ -569,6 +572,8 @@ type loggedAt struct {
 	number uint64     // of the revision
 	before *doc.Value // what the object was before the entry
 	was    bool       // whether it was deleted
+
+	foreign bool // whether another identity had named it
 }
 
 // describe tells what a change did, for people; whether it deleted or restored

@@ -211,6 +211,9 @@ func (t *txn) declare(id doc.ObjectID, old, obj *objectRow) {
 	if old != nil && old.Parent != obj.Parent {
 		t.delete(key(tableChild, t.s.id, old.Parent, id))
 	}
+	if old != nil && old.Logged > 0 && (old.Parent != obj.Parent || obj.Deleted && obj.Parent.IsZero()) {
+		t.put(key(tableOnce, t.s.id, old.Parent, id), nil)
+	}
 	if !obj.Parent.IsZero() {
 		t.put(key(tableChild, t.s.id, obj.Parent, id), nil)
 	}

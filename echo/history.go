@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"echofs/echo/blob"
 	"echofs/echo/doc"
 	"echofs/echo/model"
+	"echofs/echo/names"
 )
 
 // Revision is one change of one object, as this vault has seen them.
@@ -22,29 +25,118 @@ type Revision struct {
 	Device  string
 	Fields  []string
 	Summary string
+
+	Kind    Kind  // of the object then
+	Size    int64 // of its file then, as Show gives it
+	Deleted bool
+
+	blob  BlobVersion
+	heads doc.Heads
 }
+
+// Blob returns the version of a blob that had its name at the revision; false
+// where the object was no blob.
+func (r Revision) Blob() (BlobVersion, bool) { return r.blob, r.Kind == KindBlob }
 
 // maxLog bounds what one call of History returns; older revisions are left out.
 const maxLog = 100_000
 
 // History lists the revisions of an object, newest first. Nodes that are no
-// objects have none.
-func (r *Repo) History(_ context.Context, ino Ino) ([]Revision, error) {
+// objects have none. It reads no document, but for revisions that an older
+// version logged.
+func (r *Repo) History(ctx context.Context, ino Ino) ([]Revision, error) {
 	row, s, err := r.objectNode(ino)
 	if err != nil {
 		return nil, fmt.Errorf("history: %w", err)
 	}
-	revs, err := s.revisions(row.ID)
+	out, err := s.History(ctx, row.ID)
+	return out, wrapf(err, "history of %q", row.Name)
+}
+
+// History lists the revisions of an object, newest first, also of one that was
+// deleted.
+func (s *Space) History(ctx context.Context, id doc.ObjectID) ([]Revision, error) {
+	revs, err := s.revisions(id)
+	if err != nil || len(revs) == 0 {
+		return nil, err
+	}
+	obj, err := getObject(s.repo.store, s.id, id)
 	if err != nil {
-		return nil, fmt.Errorf("history of %q: %w", row.Name, err)
+		return nil, err
 	}
-	state := s.State()
+	members := s.State()
 	out := make([]Revision, 0, len(revs))
-	for i, v := range slices.Backward(revs) {
-		out = append(out, Revision{Rev: i + 1, Change: v.Change.String(), Time: timeOf(v.Time),
-			Author: s.nameOf(state, v.Identity), Device: s.deviceName(v.Device), Fields: v.Fields, Summary: v.Summary})
+	err = s.statesOf(ctx, id, obj, revs, func(st state) bool {
+		v := st.revision
+		out = append(out, Revision{Rev: len(revs) - len(out), Change: v.Change.String(), Time: timeOf(v.Time),
+			Author: s.nameOf(members, v.Identity), Device: s.deviceName(v.Device), Fields: v.Fields, Summary: v.Summary,
+			Kind: st.Kind, Size: st.size, Deleted: st.Deleted, blob: st.version(), heads: v.Heads})
+		return ctx.Err() == nil
+	})
+	return out, errors.Join(err, ctx.Err())
+}
+
+// ReadRevision returns the file of an object as it was at one of its revisions,
+// in the layout of an object that was never written here. ErrBlob, ErrIsDir.
+func (s *Space) ReadRevision(ctx context.Context, id doc.ObjectID, r Revision) ([]byte, error) {
+	switch {
+	case r.Kind == KindBlob:
+		return nil, fmt.Errorf("revision %d: %w", r.Rev, ErrBlob)
+	case !r.Kind.IsFile():
+		return nil, fmt.Errorf("revision %d: %w", r.Rev, ErrIsDir)
 	}
-	return out, nil
+	structure, err := s.repo.readStructure(ctx, s, id, r.heads)
+	if err != nil {
+		return nil, fmt.Errorf("revision %d: %w", r.Rev, err)
+	}
+	return renderView(r.Kind, nil, nil, viewOf(r.Kind, structure), nil), nil
+}
+
+// FindDeleted returns the object that was deleted last of those that went by a
+// path within the space. ErrNotFound where there is none.
+func (s *Space) FindDeleted(path string) (doc.ObjectID, error) {
+	var at doc.ObjectID
+	parts := strings.Split(path, "/")
+	for i, part := range parts {
+		next, err := s.findOnce(at, part, i == len(parts)-1)
+		if err != nil {
+			return doc.ObjectID{}, fmt.Errorf("%q among what was deleted: %w", path, err)
+		}
+		at = next
+	}
+	return at, nil
+}
+
+// findOnce finds what goes or went by a name in a folder, or the root: one that
+// was deleted if deleted is set, else a folder, rather one that is there.
+func (s *Space) findOnce(folder doc.ObjectID, name string, deleted bool) (found doc.ObjectID, err error) {
+	ids, err := s.onceIn(folder)
+	if err != nil {
+		return found, err
+	}
+	var best *objectRow
+	for _, id := range ids {
+		obj, err := getObject(s.repo.store, s.id, id)
+		if err != nil {
+			if ignoreNotFound(err) != nil {
+				return found, err
+			}
+			continue
+		}
+		fits := obj.Parent == folder && names.Component(obj.Label, id.String(), obj.Foreign) == name
+		if deleted {
+			fits = fits && obj.Deleted
+		} else {
+			fits = fits && obj.Kind == KindFolder
+		}
+		if fits && (best == nil || best.Deleted && !obj.Deleted || best.Deleted == obj.Deleted && obj.When > best.When) {
+			best, found = obj, id
+		}
+	}
+	if best == nil {
+		return found, ErrNotFound
+	}
+	return found, nil
 }
 
 // objectNode returns the row of an object's node and its space.
@@ -172,7 +264,7 @@ func findRevision(revs []revisionRow, at string, now time.Time) (doc.Heads, erro
 			}
 		}
 	}
-	when, err := parseTime(at, now)
+	when, err := ParseTime(at, now)
 	if err != nil {
 		if isHex(at) {
 			return nil, fmt.Errorf("%q: %w", at, ErrBadRevision)
@@ -189,10 +281,16 @@ func findRevision(revs []revisionRow, at string, now time.Time) (doc.Heads, erro
 
 var timeForms = []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02", "2006-01"}
 
-// parseTime reads a point in time; what it leaves out is the beginning of it.
-func parseTime(s string, now time.Time) (time.Time, error) {
-	if d, err := time.ParseDuration(s); err == nil {
-		return now.Add(-max(d, -d)), nil
+// day is what "d" stands for in a text such as -3d; "w" are seven of it.
+const day = 24 * time.Hour
+
+// ParseTime reads a point in time: 2026-11-20T18:00, 2026-11-20, 2026-11, 18:00
+// (of today), what RFC 3339 allows, or how long before now it was: -2h, -90m,
+// -3d, -1w. What a date leaves out is the beginning of it. The error wraps
+// ErrBadTime.
+func ParseTime(s string, now time.Time) (time.Time, error) {
+	if d, ok := parseAgo(s); ok {
+		return now.Add(-d), nil
 	}
 	for _, form := range timeForms {
 		if t, err := time.ParseInLocation(form, s, now.Location()); err == nil {
@@ -203,7 +301,22 @@ func parseTime(s string, now time.Time) (time.Time, error) {
 		y, m, d := now.Date()
 		return time.Date(y, m, d, t.Hour(), t.Minute(), 0, 0, now.Location()), nil
 	}
-	return time.Time{}, ErrBadTime
+	return time.Time{}, fmt.Errorf("%q: %w", s, ErrBadTime)
+}
+
+// parseAgo reads a duration, which may count in days and weeks.
+func parseAgo(s string) (time.Duration, bool) {
+	if d, err := time.ParseDuration(s); err == nil {
+		return max(d, -d), true
+	}
+	for suffix, unit := range map[string]time.Duration{"d": day, "w": 7 * day} {
+		digits, ok := strings.CutSuffix(strings.TrimPrefix(s, "-"), suffix)
+		n, err := strconv.ParseUint(digits, 10, 16) // of days: 179 years
+		if ok && err == nil {
+			return time.Duration(n) * unit, n <= math.MaxInt64/uint64(unit)
+		}
+	}
+	return 0, false
 }
 
 // isHex reports whether a text could be the beginning of a change's hash.
@@ -246,10 +359,23 @@ type Stat struct {
 	Error    string   `json:"error,omitempty"`
 	Replicas int      `json:"replicas"`          // devices known to hold the current version durably, this one included
 	Missing  int64    `json:"missing,omitempty"` // of a blob of which not all has come: its bytes
+
+	Versions []StatVersion `json:"versions,omitempty"` // of a blob, the newest first
 }
 
+// StatVersion is a version of a blob that has or had its name.
+type StatVersion struct {
+	Rev  int    `json:"rev"` // the last revision after which it had the name
+	Size int64  `json:"size"`
+	Here bool   `json:"here"` // its content is on this device; that of one that was replaced may be nowhere
+	Root string `json:"root"`
+}
+
+// maxStatVersions bounds what a Stat says of versions.
+const maxStatVersions = 32
+
 // Stat returns what is known of a node.
-func (r *Repo) Stat(_ context.Context, ino Ino) (Stat, error) {
+func (r *Repo) Stat(ctx context.Context, ino Ino) (Stat, error) {
 	n, err := r.Node(ino)
 	if err != nil {
 		return Stat{}, fmt.Errorf("stat: %w", err)
@@ -274,7 +400,31 @@ func (r *Repo) Stat(_ context.Context, ino Ino) (Stat, error) {
 	if v, ok := n.Blob(); ok && !s.chunks.isComplete(v.Root) {
 		st.Missing = v.Size
 	}
+	if n.Kind == KindBlob && n.Of.IsZero() {
+		if st.Versions, err = s.statVersions(ctx, n.ID); err != nil {
+			return st, fmt.Errorf("stat: %w", err)
+		}
+	}
 	return st, s.statObject(&st, n.ID)
+}
+
+// statVersions lists the versions of a blob.
+func (s *Space) statVersions(ctx context.Context, id doc.ObjectID) ([]StatVersion, error) {
+	revs, err := s.History(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	var out []StatVersion
+	seen := map[blob.Address]bool{}
+	for _, r := range revs {
+		v, ok := r.Blob()
+		if !ok || seen[v.Root] || len(out) == maxStatVersions {
+			continue
+		}
+		seen[v.Root] = true
+		out = append(out, StatVersion{Rev: r.Rev, Size: v.Size, Here: s.HasBlob(v), Root: v.Root.String()})
+	}
+	return out, nil
 }
 
 func (s *Space) statObject(st *Stat, id doc.ObjectID) error {

@@ -45,6 +45,7 @@ const (
 	tableArrived    byte = 0x2c // space, feed, seq -> milliseconds: when entries up to it came from others
 	tableGone       byte = 0x2b // space, document id, change hash -> goneRow: changes that were left out
 	tableInvite     byte = 0x31 // invitation's id -> its record (package sync)
+	tableOnce       byte = 0x32 // space, folder or zero for the root, object id -> nothing: lay there once, and is declared elsewhere or deleted
 	tableBlob       byte = 0x20 // space, object id, root -> blobRow: versions of blobs that it names, or did
 	tableBeside     byte = 0x21 // space, object id, root -> ino of a version that is shown beside its object
 	tableBlobWant   byte = 0x22 // space, root -> wantRow: versions of which chunks are missing

@@ -210,7 +210,8 @@ func (t *txn) forgetObject(d *document, id doc.ObjectID, structure *doc.Value) e
 }
 
 // cleanLog drops the revisions of an object that came from entries which are
-// left out, and makes the versions of later ones such as still exist.
+// left out, and makes the versions of later ones such as still exist. What they
+// say of before may be what is left out, and is dropped.
 func (t *txn) cleanLog(d *document, id doc.ObjectID, entries map[entryRef]bool) error {
 	type revision struct {
 		key []byte
@@ -232,10 +233,9 @@ func (t *txn) cleanLog(d *document, id doc.ObjectID, entries map[entryRef]bool) 
 			t.delete(r.key)
 			continue
 		}
-		if heads := t.standingHeads(d.id, r.row.Heads); !heads.Equal(r.row.Heads) {
-			r.row.Heads = heads
-			t.putRow(r.key, &r.row)
-		}
+		r.row.Heads = t.standingHeads(d.id, r.row.Heads)
+		r.row.Size, r.row.Was = 0, nil
+		t.putRow(r.key, &r.row)
 	}
 	return nil
 }

@@ -170,6 +170,10 @@ type revisionRow struct {
 	Fields   []string        `cbor:"7,keyasint,omitempty"`
 	Summary  string          `cbor:"8,keyasint,omitempty"`
 	Change   doc.ChangeHash  `cbor:"9,keyasint"`
+
+	// What the object was before, see place.go.
+	Size int64     `cbor:"10,keyasint,omitempty"` // 1 more than the bytes of its file; 0: nothing is said of what it was
+	Was  *placeRow `cbor:"11,keyasint,omitempty"` // nil: it shows as it did
 }
 
 type ackRow struct {

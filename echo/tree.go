@@ -151,6 +151,9 @@ func (t *txn) place(id doc.ObjectID, obj *objectRow) error {
 	mark := key(tableDisplaced, t.s.id, id)
 	if displaced {
 		t.put(mark, nil)
+		if err := t.noteDisplaced(id, parent); err != nil {
+			return err
+		}
 	} else {
 		t.delete(mark)
 	}
@@ -162,6 +165,21 @@ func (t *txn) place(id doc.ObjectID, obj *objectRow) error {
 		return err
 	}
 	return t.placeBeside(id, obj, parent, plain)
+}
+
+// noteDisplaced notes for Past that an object is shown in a folder that its
+// document does not name.
+func (t *txn) noteDisplaced(id doc.ObjectID, parent Ino) error {
+	var folder doc.ObjectID
+	if parent != t.s.ino {
+		row, err := getNode(t, parent)
+		if err != nil {
+			return err
+		}
+		folder = row.ID
+	}
+	t.put(key(tableOnce, t.s.id, folder, id), nil)
+	return nil
 }
 
 // replaceChildren places again what depends on a folder that came, went or

@@ -25,6 +25,7 @@ type control struct {
 	nodes    map[uint64]*controlNode
 	dirs     map[uint64][]fuse.DirEntry // open directories
 	listings *lru[controlPlace, listing]
+	moments  *lru[controlPlace, *moment]
 	lastOpen uint64
 }
 
@@ -44,9 +45,12 @@ type controlPlace struct {
 type view struct {
 	link    string                                       // where a link leads
 	list    func() ([]viewEntry, error)                  // of a directory
-	content func(ctx context.Context) ([]byte, error)    // of a file
+	content func(ctx context.Context) ([]byte, error)    // of a file that is read as a whole
+	open    func(ctx context.Context) (handle, error)    // of any other file
 	accept  func(ctx context.Context, data []byte) error // takes what is written to a file; nil: nothing can be
-	costly  bool                                         // a file whose content takes long to make: its size is 0, as in /proc
+	costly  bool                                         // a file whose content takes long to make, or has no end: its size is 0, as in /proc
+	sized   bool                                         // a file whose size is known without its content: size
+	size    int64
 	modTime time.Time
 	deleted doc.ObjectID // the object in the trash that it stands for
 }
@@ -82,7 +86,8 @@ var providers = []provider{
 	{name: "query", inSpace: true, dir: true, view: (*control).query},
 	{name: "refs", inSpace: true, dir: true, view: mirrored("refs", graph((*echo.Space).Refs))},
 	{name: "backlinks", inSpace: true, dir: true, view: mirrored("backlinks", graph((*echo.Space).Backlinks))},
-	{name: "history", inSpace: true, dir: true, view: mirrored("history", history)},
+	{name: "history", inSpace: true, dir: true, view: (*control).history},
+	{name: "at", inSpace: true, dir: true, view: (*control).past},
 	{name: "blame", inSpace: true, dir: true, view: (*control).blame},
 	{name: "members", inSpace: true, dir: true, view: (*control).members},
 	{name: "drafts", inSpace: true, dir: true, view: (*control).drafts},
@@ -92,8 +97,8 @@ var providers = []provider{
 
 func newControl(t *tree) *control {
 	return &control{t: t, started: time.Now(), seed: maphash.MakeSeed(),
-		listings: newLRU[controlPlace, listing](maxListings),
-		nodes:    make(map[uint64]*controlNode), dirs: make(map[uint64][]fuse.DirEntry)}
+		listings: newLRU[controlPlace, listing](maxListings), moments: newLRU[controlPlace, *moment](maxMoments),
+		nodes: make(map[uint64]*controlNode), dirs: make(map[uint64][]fuse.DirEntry)}
 }
 
 // view finds what there is at a place.
@@ -229,6 +234,8 @@ func (c *control) attr(p controlPlace, v view, out *fuse.Attr) error {
 	case v.isDir():
 		n.Kind, n.Mode = echo.KindFolder, 0o555
 	case v.costly:
+	case v.sized:
+		n.Size = v.size
 	default:
 		data, err := c.read(v)
 		if err != nil {
@@ -290,13 +297,25 @@ func (c *control) open(id uint64, flags uint32, out *fuse.OpenOut) error {
 		out.OpenFlags = fuse.FOPEN_DIRECT_IO
 		return nil
 	}
-	data, err := c.read(v)
+	h, err := c.handle(v)
 	if err != nil {
 		return err
 	}
-	out.Fh = c.t.addHandle(&readHandle{data: data})
+	out.Fh = c.t.addHandle(h)
 	out.OpenFlags = fuse.FOPEN_DIRECT_IO | fuse.FOPEN_NOFLUSH
 	return nil
+}
+
+// handle opens a file for reading.
+func (c *control) handle(v view) (handle, error) {
+	if v.open != nil {
+		return v.open(c.t.ctx)
+	}
+	data, err := c.read(v)
+	if err != nil {
+		return nil, err
+	}
+	return &readHandle{data: data}, nil
 }
 
 // openDir lists a directory; the listing stays until it is closed.

@@ -38,6 +38,7 @@ var errnos = []struct {
 	{echo.ErrClosed, syscall.ESHUTDOWN},
 	{echo.ErrEngine, syscall.EIO},
 	{echo.ErrBadQuery, syscall.ENOENT}, // the name of a directory that is not
+	{echo.ErrBadTime, syscall.ENOENT},
 	{context.DeadlineExceeded, syscall.ETIMEDOUT},
 	{context.Canceled, syscall.ESHUTDOWN}, // only unmounting cancels
 }

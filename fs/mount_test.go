@@ -267,7 +267,7 @@ func TestControl(t *testing.T) {
 	m := mount(t, fs.Options{Control: controlStub(asked)})
 	m.sh(`echo '{"a":1}' > a.json; mkdir d; echo text > d/b.md`)
 	m.want(`ls -a $M/.echofs`, ".\n..\nidentity.json\npeers.json\nstatus.json\n")
-	m.want(`ls .echofs`, "backlinks\nblame\nby-id\nby-type\nconflicts\ndrafts\nhistory\nmembers\nmeta\nquery\nrefs\nstatus.json\ntrash\n")
+	m.want(`ls .echofs`, "at\nbacklinks\nblame\nby-id\nby-type\nconflicts\ndrafts\nhistory\nmembers\nmeta\nquery\nrefs\nstatus.json\ntrash\n")
 	m.want(`cat $M/.echofs/status.json`, `{"file":"status.json"}`)
 	m.want(`cat .echofs/status.json`, `{"file":"`+m.space.PublicID()+`/status.json"}`)
 	m.want(`stat -c %s $M/.echofs/peers.json`, "21\n")

@@ -3,9 +3,7 @@ package fs
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"path"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -21,41 +19,6 @@ func record(modTime time.Time, v any) view {
 	return view{modTime: modTime, content: func(context.Context) ([]byte, error) {
 		out, err := json.MarshalIndent(v, "", "  ")
 		return append(out, '\n'), err
-	}}
-}
-
-// plainName makes a part of a file's name of a name that people gave.
-func plainName(name string) string {
-	if name == "" {
-		return "unknown"
-	}
-	return names.Escape(name, true)
-}
-
-// history makes the directory of the versions of an object, the oldest first.
-func history(c *control, n echo.Node, _ string) func(context.Context) ([]item, error) {
-	return func(ctx context.Context) ([]item, error) {
-		revs, err := c.t.repo.History(ctx, n.Ino)
-		if err != nil {
-			return nil, err
-		}
-		ext := jsonExt
-		if n.Kind == echo.KindText {
-			ext = path.Ext(n.Name)
-		}
-		out := make([]item, 0, len(revs))
-		for i := len(revs) - 1; i >= 0; i-- {
-			r := revs[i]
-			name := fmt.Sprintf("%d-%s-%s%s", r.Rev, r.Time.UTC().Format("20060102T150405Z"), plainName(r.Author), ext)
-			out = append(out, item{name, c.version(n.Ino, r)})
-		}
-		return out, nil
-	}
-}
-
-func (c *control) version(ino echo.Ino, r echo.Revision) view {
-	return view{modTime: r.Time, content: func(ctx context.Context) ([]byte, error) {
-		return c.t.repo.Show(ctx, ino, strconv.Itoa(r.Rev), false)
 	}}
 }
 

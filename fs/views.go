@@ -114,6 +114,11 @@ func (c *control) byID(dir echo.Node, rest string) (view, error) {
 	if found.Name == "" || !found.Kind.IsFile() || idName(found) != rest {
 		return view{}, echo.ErrNotFound
 	}
+	if b, ok := found.Blob(); ok {
+		return view{modTime: found.ModTime, sized: true, size: b.Size, open: func(ctx context.Context) (handle, error) {
+			return c.t.openVersion(ctx, s, b)
+		}}, nil
+	}
 	return view{modTime: found.ModTime, content: func(context.Context) ([]byte, error) {
 		content, err := c.t.repo.Content(found.Ino)
 		return content.Data, err
@@ -122,8 +127,11 @@ func (c *control) byID(dir echo.Node, rest string) (view, error) {
 
 // idName is the name of an object in by-id.
 func idName(n echo.Node) string {
-	if n.Kind == echo.KindText {
+	switch n.Kind {
+	case echo.KindText:
 		return n.ID.String() + ".txt"
+	case echo.KindBlob:
+		return n.ID.String() + ".bin"
 	}
 	return n.ID.String() + jsonExt
 }
@@ -131,7 +139,7 @@ func idName(n echo.Node) string {
 func (c *control) idList(dir echo.Node) ([]viewEntry, error) {
 	var out []viewEntry
 	err := c.each(dir.Ino, func(n echo.Node) bool {
-		if n.Kind.IsFile() {
+		if n.Kind.IsFile() && n.Of.IsZero() {
 			out = append(out, viewEntry{name: idName(n)})
 		}
 		return len(out) < maxListed
