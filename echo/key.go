@@ -49,6 +49,7 @@ const (
 	tableBlob       byte = 0x20 // space, object id, root -> blobRow: versions of blobs that it names, or did
 	tableBeside     byte = 0x21 // space, object id, root -> ino of a version that is shown beside its object
 	tableBlobWant   byte = 0x22 // space, root -> wantRow: versions of which chunks are missing
+	tableAsOf       byte = 0x2d // revocation -> milliseconds: until when what came from its devices counts, as it was said here
 	tableActor      byte = 0x1b // space, document id, actor -> actorRow: its last change
 )
 
@@ -69,6 +70,8 @@ func key(table byte, parts ...any) []byte {
 		case halo.EntryID:
 			k = append(k, p[:]...)
 		case halo.DeviceID:
+			k = append(k, p[:]...)
+		case halo.CredentialID:
 			k = append(k, p[:]...)
 		case doc.ObjectID:
 			k = append(k, p[:]...)

@@ -151,8 +151,9 @@ func (r *Repo) AddDevice(ctx context.Context, add *halo.Credential, device halo.
 	return own, nil
 }
 
-// learnIdentity keeps credentials of the own identity.
-func (r *Repo) learnIdentity(list []*halo.Credential) error {
+// learnIdentity keeps credentials of the own identity, in one batch with what
+// else belongs to them.
+func (r *Repo) learnIdentity(list []*halo.Credential, also ...BatchOp) error {
 	r.meMu.Lock()
 	defer r.meMu.Unlock()
 	var b Batch
@@ -167,7 +168,7 @@ func (r *Repo) learnIdentity(list []*halo.Credential) error {
 			n++
 		}
 	}
-	if b.Len() == 0 {
+	if b.ops = append(b.ops, also...); b.Len() == 0 {
 		return nil
 	}
 	return r.store.Commit(&b, Kernel)
@@ -252,10 +253,14 @@ func (s *Space) ShareWith(ctx context.Context, device halo.DeviceID) error {
 // OwnDevice is a device of the own identity.
 type OwnDevice struct {
 	ID       halo.DeviceID
-	Name     string // as it says, else a short id
-	Level    halo.Level
+	Name     string     // as it says, else a short id
+	Level    halo.Level // LevelNone: revoked or suspended
 	This     bool
+	Revoked  time.Time // when it was, as whoever did it says; zero: it was not
 	LastSeen time.Time // zero: never
+
+	// Suspended: it and another primary device revoked each other.
+	Suspended bool
 }
 
 // OwnDevices lists the devices of the own identity, revoked ones too: this one
@@ -263,7 +268,12 @@ type OwnDevice struct {
 func (r *Repo) OwnDevices() []OwnDevice {
 	var out []OwnDevice
 	for _, d := range r.me.graph.State().Devices(r.me.id) {
-		one := OwnDevice{ID: d.ID, Name: d.ID.Short(), Level: d.Level, This: d.ID == r.me.device}
+		one := OwnDevice{ID: d.ID, Name: d.ID.Short(), Level: d.Level, This: d.ID == r.me.device, Suspended: d.Suspended}
+		if ref, ok := revocationOf(r.me.graph, r.me.id, d); ok {
+			if c, ok := r.me.graph.Get(ref); ok {
+				one.Revoked = c.Time()
+			}
+		}
 		for _, s := range r.spacesWithOwn() {
 			if name := s.deviceName(d.ID); name != d.ID.Short() {
 				one.Name = name

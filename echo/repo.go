@@ -78,7 +78,7 @@ type Repo struct {
 	closed  atomic.Bool
 	cancel  context.CancelFunc
 	cache   *blob.Cache
-	stopped chan struct{} // closed when settler and collector have ended
+	stopped chan struct{} // closed when settler, collector and sealer have ended
 	kick    chan struct{} // wakes the settler
 
 	sleepsUntil atomic.Int64 // ms: when the settler wakes by itself
@@ -131,6 +131,7 @@ func Open(ctx context.Context, opts Options) (*Repo, error) {
 		var background sync.WaitGroup
 		background.Go(func() { r.settler(ctx) })
 		background.Go(func() { r.collector(ctx) })
+		background.Go(func() { r.sealer(ctx) })
 		background.Wait()
 	}()
 	return r, nil

@@ -201,22 +201,25 @@ type Revocation struct {
 // spaces: its feeds are sealed and new epochs begin. What a crash leaves undone
 // is done when the vault is opened. It fails with ErrRefused and ErrNotFound.
 func (r *Repo) RevokeDevice(ctx context.Context, v Revocation) error {
-	if err := r.revokeInIdentity(v); err != nil {
-		return fmt.Errorf("revoke device %s: %w", v.Device.Short(), err)
+	err := r.revokeInIdentity(v)
+	if err == nil {
+		err = r.sealAllRevoked(ctx)
 	}
-	var all error
+	return wrapf(err, "revoke device %s", v.Device.Short())
+}
+
+// sealAllRevoked seals, in all spaces, the feeds of the own devices that are
+// revoked.
+func (r *Repo) sealAllRevoked(ctx context.Context) (all error) {
 	for _, s := range r.spacesWithOwn() {
 		err := s.update(ctx, func(t *txn) error {
-			return t.sealRevoked(v.AsOf, func(halo.CredentialID) bool { return true })
+			return t.sealRevoked(func(halo.CredentialID) bool { return true })
 		})
 		if err != nil {
 			all = errors.Join(all, fmt.Errorf("space %q: %w", s.Name(), err))
 		}
 	}
-	if all != nil {
-		return fmt.Errorf("revoke device %s: %w", v.Device.Short(), all)
-	}
-	return nil
+	return all
 }
 
 // revokeInIdentity adds the revocation to the own identity's credentials.
@@ -228,12 +231,32 @@ func (r *Repo) revokeInIdentity(v Revocation) error {
 	if err != nil {
 		return err
 	}
-	return r.learnIdentity([]*halo.Credential{c})
+	var also Batch
+	if !v.AsOf.IsZero() {
+		also.Put(key(tableAsOf, c.ID), binary.BigEndian.AppendUint64(nil, uint64(v.AsOf.UnixMilli())))
+	}
+	return r.learnIdentity([]*halo.Credential{c}, also.Ops()...)
+}
+
+// asOf returns until when what came from the devices counts that a credential
+// revokes, as it was said here; zero for all that came.
+func (t *txn) asOf(ref halo.CredentialID) (time.Time, error) {
+	b, err := t.Get(key(tableAsOf, ref))
+	if isNotFound(err) {
+		return time.Time{}, nil
+	}
+	if err == nil && len(b) != 8 {
+		err = fmt.Errorf("damaged time of revocation %s", ref.Short())
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(b))), nil
 }
 
 // sealRevoked seals, in one space, the feeds of the own identity's devices that
 // are revoked by a wanted credential and not sealed here, and begins a new epoch.
-func (t *txn) sealRevoked(asOf time.Time, wanted func(halo.CredentialID) bool) error {
+func (t *txn) sealRevoked(wanted func(halo.CredentialID) bool) error {
 	s := t.s
 	if _, err := t.addIdentity(); err != nil {
 		return err
@@ -247,6 +270,10 @@ func (t *txn) sealRevoked(asOf time.Time, wanted func(halo.CredentialID) bool) e
 		ref, revoked := revocationOf(s.graph, s.repo.me.id, d)
 		if !revoked || t.isSealed(d.ID) || !wanted(ref) {
 			continue
+		}
+		asOf, err := t.asOf(ref)
+		if err != nil {
+			return err
 		}
 		if err := t.sealDevice(d, ref, asOf); err != nil {
 			return err
@@ -279,7 +306,7 @@ func (r *Repo) resumeRevocations(ctx context.Context, s *Space) {
 	if !slices.ContainsFunc(r.OwnDevices(), func(d OwnDevice) bool { return d.Level == halo.LevelNone }) {
 		return
 	}
-	if err := s.update(ctx, func(t *txn) error { return t.sealRevoked(time.Time{}, mine) }); err != nil {
+	if err := s.update(ctx, func(t *txn) error { return t.sealRevoked(mine) }); err != nil {
 		r.log.Warn("seal the feeds of revoked devices", "space", s.Name(), "error", err)
 	}
 }

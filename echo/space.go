@@ -43,6 +43,8 @@ type Space struct {
 
 	unsettled bool // which entries count is to be decided again
 
+	lost map[halo.DeviceID]time.Time // revoked devices with feeds that nobody sealed, and since when that is known
+
 	removals removals
 	chunks   *chunks
 

@@ -76,6 +76,9 @@ func (c *Credential) Bytes() []byte { return c.raw }
 // Time returns when the author says it issued the credential.
 func (c *Credential) Time() time.Time { return time.Unix(int64(min(c.IssuedAt, 1<<40)), 0) }
 
+// OfIdentity reports whether the credential belongs to the graph of an identity.
+func (c *Credential) OfIdentity(id IdentityID) bool { return c.Type.ofIdentity() && c.DAG == id }
+
 // String returns type and short id, for logs.
 func (c *Credential) String() string {
 	return fmt.Sprintf("credential %s type %d", c.ID.Short(), c.Type)

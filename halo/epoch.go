@@ -40,7 +40,8 @@ import (
 //	handshake     sas             -         pictures to compare, 4 bytes
 //	seed          root-sign       -         root signature key
 //	seed          root-kem        -         root receiving key
-//	seed          recovery-topic  -         20 bytes
+//	seed          recovery-topic  -         secret by which own devices are met
+//	that secret   topic, signal, noise-psk  as of a swarm secret
 //	KEK           ks-body         -         key of the keystore's body
 //	store key     val             table     value encryption
 //	store key     idx             table     index MAC

@@ -22,6 +22,13 @@ import (
 //	H->G Admit    the membership, with what the guest needs to begin
 //	G->H Ack      the guest has stored it
 //
+// Who has lost all devices answers the Offer of a member, or of a device of its
+// own, by the phrase instead (recover.go):
+//
+//	G->H Reclaim    the root key of the identity, and the new device
+//	H->G Past       any number of times: the credentials of the identity
+//	G->H Reclaimed  the checkpoint by which the root admits the new device
+//
 // A device gets an Admit for its identity and one for every space; all but the
 // last say that more follow. Either side may end it by a Refuse. Resume takes up
 // an invitation whose connection was lost after the Admit.
@@ -148,7 +155,7 @@ func (*Wait) number() uint64   { return 11 }
 
 // newMessage returns a zero message, or nil.
 func newMessage(number uint64) Message {
-	for _, m := range []Message{new(Auth), new(Offer), new(Join), new(Sign), new(Signed), new(Bundle), new(Admit), new(Ack), new(Refuse), new(Resume), new(Wait)} {
+	for _, m := range []Message{new(Auth), new(Offer), new(Join), new(Sign), new(Signed), new(Bundle), new(Admit), new(Ack), new(Refuse), new(Resume), new(Wait), new(Reclaim), new(Reclaimed), new(Past)} {
 		if m.number() == number {
 			return m
 		}

@@ -240,9 +240,9 @@ func DecodeDeviceKeys(b []byte) (*DeviceKeys, error) {
 type RootKeys struct{ private hidden[rootPrivate] }
 
 type rootPrivate struct {
-	sign  ed25519.PrivateKey
-	kem   hpke.PrivateKey
-	topic Topic
+	sign    ed25519.PrivateKey
+	kem     hpke.PrivateKey
+	meeting Secret
 }
 
 // RootPublic is the public part of RootKeys.
@@ -300,9 +300,9 @@ func rootKeysFromSeed(seed []byte) (*RootKeys, error) {
 		return nil, fmt.Errorf("derive recovery key: %w", err)
 	}
 	return &RootKeys{hide(rootPrivate{
-		sign:  ed25519.NewKeyFromSeed(derive(seed, "root-sign", 32)),
-		kem:   kem,
-		topic: Topic(derive(seed, "recovery-topic", len(Topic{}))),
+		sign:    ed25519.NewKeyFromSeed(derive(seed, "root-sign", 32)),
+		kem:     kem,
+		meeting: deriveSecret(seed, "recovery-topic"),
 	})}, nil
 }
 
@@ -317,9 +317,9 @@ func (k *RootKeys) Public() RootPublic {
 // Sign returns the Ed25519 signature of msg, which must begin with a label.
 func (k *RootKeys) Sign(msg []byte) []byte { return ed25519.Sign(k.private.reveal().sign, msg) }
 
-// RecoveryTopic returns the topic on which the identity's own devices can be
-// met with the phrase alone.
-func (k *RootKeys) RecoveryTopic() Topic { return k.private.reveal().topic }
+// Meeting returns the secret by which the identity's own devices can be met with
+// the phrase alone. They keep it; it gives no authority.
+func (k *RootKeys) Meeting() Secret { return k.private.reveal().meeting }
 
 // Format implements fmt.Formatter: every verb prints "[secret]".
 func (RootKeys) Format(f fmt.State, _ rune) { redact(f) }

@@ -109,6 +109,7 @@ type Keystore struct {
 	Store    Secret     // encrypts derived data at rest
 	Entropy  Secret     // of the recovery phrase until it was shown; else zero
 	Tokens   [][32]byte // hashes of the tokens of applications
+	Meeting  Secret     // RootKeys.Meeting, where own devices are met with the phrase; zero where it is not known
 }
 
 // NewKeystore returns a keystore with fresh device and store keys.
@@ -186,6 +187,7 @@ type keystoreBody struct {
 	Store    [32]byte       `cbor:"4,keyasint"`
 	Entropy  *[32]byte      `cbor:"5,keyasint,omitempty"`
 	Tokens   [][32]byte     `cbor:"6,keyasint"`
+	Meeting  *[32]byte      `cbor:"7,keyasint,omitempty"`
 }
 
 type spaceKeys struct {
@@ -350,6 +352,9 @@ func (k *Keystore) encode() ([]byte, error) {
 	if !k.Entropy.IsZero() {
 		w.Entropy = (*[32]byte)(k.Entropy.Bytes())
 	}
+	if !k.Meeting.IsZero() {
+		w.Meeting = (*[32]byte)(k.Meeting.Bytes())
+	}
 	for space, keys := range k.Epochs {
 		if len(keys) > maxKeystoreList {
 			return nil, fmt.Errorf("keystore with %d keys of a space: %w", len(keys), ErrFull)
@@ -388,6 +393,11 @@ func decodeKeystore(body []byte) (*Keystore, error) {
 	}
 	if w.Entropy != nil {
 		if k.Entropy, err = NewSecret(w.Entropy[:]); err != nil {
+			return nil, err
+		}
+	}
+	if w.Meeting != nil {
+		if k.Meeting, err = NewSecret(w.Meeting[:]); err != nil {
 			return nil, err
 		}
 	}

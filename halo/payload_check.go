@@ -54,7 +54,7 @@ func (p *DeviceRevoke) check() error {
 func (p *DeviceLevel) check() error { return checkLevel(p.Level) }
 
 func (p *IDCheckpoint) check() error {
-	if len(p.Devices) > MaxDevicesPerIdentity || len(p.Revoked) > 256 {
+	if len(p.Devices) > MaxDevicesPerIdentity || len(p.Revoked) > maxRevoked {
 		return malformed("identity checkpoint of %d devices and %d revoked ones", len(p.Devices), len(p.Revoked))
 	}
 	for _, d := range p.Devices {

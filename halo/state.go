@@ -197,6 +197,18 @@ func (s *State) Devices(identity IdentityID) []Device {
 	return sortDevices(out)
 }
 
+// AnyRevoked reports whether a device of any identity is not active.
+func (s *State) AnyRevoked() bool {
+	for _, i := range s.identities {
+		for _, d := range i.devices {
+			if !d.Active() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // ActiveDevices returns the devices that receive epoch keys: the active ones of
 // members that read.
 func (s *State) ActiveDevices() []Device { return s.devicesOf(Role.Reads) }

@@ -29,6 +29,10 @@ type InviteOptions struct {
 	// Space and Role are for InviteMember; RoleNone is RoleEditor.
 	Space halo.SpaceID
 	Role  halo.Role
+	// Recover is for InviteMember: the guest must be a member who has lost all
+	// devices and has the recovery phrase. Any member may invite so, since nobody
+	// gets another role by it. Role is not used.
+	Recover bool
 	// Level is for InviteDevice; LevelNone is LevelOrdinary.
 	Level halo.Level
 	// Expires is the life of the invitation; 0 is DefaultInviteLife, more than
@@ -111,7 +115,7 @@ func (n *Network) newInvitation(opts InviteOptions) (*Invitation, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := inviteRecord{Space: opts.Space, Role: opts.Role, Level: opts.Level, State: halo.HostCreated}
+	r := inviteRecord{Space: opts.Space, Role: opts.Role, Level: opts.Level, State: halo.HostCreated, Recover: opts.Recover}
 	if r.Code, err = invite.Code(); err != nil {
 		return nil, err
 	}
@@ -141,6 +145,9 @@ func (n *Network) mayInvite(opts *InviteOptions) (Space, error) {
 		opts.Role = halo.RoleEditor
 	}
 	mine := space.State().Role(n.repo.IdentityID())
+	if opts.Recover && mine.Reads() {
+		return space, nil
+	}
 	if mine == halo.RoleOwner || mine == halo.RoleAdmin && !opts.Role.AtLeast(halo.RoleAdmin) {
 		return space, nil
 	}
@@ -220,7 +227,7 @@ func (n *Network) resumeInvite(r inviteRecord) error {
 	if r.over(invite, time.Now()) {
 		return n.repo.ForgetInvite(inviteID(invite))
 	}
-	opts := InviteOptions{Kind: invite.Kind, Space: r.Space, Role: r.Role, Level: r.Level}
+	opts := InviteOptions{Kind: invite.Kind, Space: r.Space, Role: r.Role, Level: r.Level, Recover: r.Recover}
 	space, err := n.mayInvite(&opts)
 	if err != nil && !r.State.Final() && r.State != halo.HostCommitted {
 		return err

@@ -36,8 +36,9 @@ type inviteRecord struct {
 	Admitted bool            `cbor:"8,keyasint"` // the guest below is being or was admitted, and nobody else will be
 	Identity halo.IdentityID `cbor:"9,keyasint"`
 	Device   halo.DeviceID   `cbor:"10,keyasint"`
-	Noise    [32]byte        `cbor:"11,keyasint"` // its session key
-	Guest    string          `cbor:"12,keyasint"` // what it calls itself
+	Noise    [32]byte        `cbor:"11,keyasint"`           // its session key
+	Guest    string          `cbor:"12,keyasint"`           // what it calls itself
+	Recover  bool            `cbor:"16,keyasint,omitempty"` // for a member who has lost all devices
 }
 
 // maxInviteRecord bounds a record, in bytes.

@@ -83,9 +83,15 @@ func (inv *Invitation) talk(t *talk) error {
 	if err := t.send(offer); err != nil {
 		return err
 	}
-	join, err := hear[*halo.Join](t, inviteHuman)
+	join, claim, err := hearGuest(t)
 	if err != nil {
 		return err
+	}
+	if claim != nil {
+		return inv.reclaim(t, offer, claim)
+	}
+	if inv.made.Recover {
+		return ErrDeclined
 	}
 	guest, err := checkJoin(t.session, offer, join)
 	if err != nil {
@@ -173,6 +179,7 @@ func (inv *Invitation) wrongDigits(count bool) (int, error) {
 type joiner struct {
 	GuestInfo
 	keys halo.DevicePublic
+	role halo.Role // that it has already and keeps; RoleNone for that of the invitation
 }
 
 // checkJoin checks that the guest is who it says, in this session.
@@ -251,7 +258,7 @@ func (inv *Invitation) commit(t *talk, join *halo.Join, guest joiner) error {
 		admit.Credential = credential
 	}
 	admit.Hints = halo.Hints{URLs: inv.invite.URLs, Name: space.Name()}
-	return inv.deliver(t, list, admit, guest)
+	return deliver(t, list, admit, guest)
 }
 
 // admit makes the guest a member, or a device of this identity, and returns the
@@ -260,7 +267,11 @@ func (inv *Invitation) admit(t *talk, join *halo.Join, guest joiner) (Space, []b
 	if inv.invite.Kind == halo.InviteDevice {
 		return inv.addDevice(t, guest)
 	}
-	return inv.space, nil, inv.n.repo.Admit(t.ctx, inv.made.Space, join.Identity, join.Device, inv.made.Role)
+	role := inv.made.Role
+	if guest.role != halo.RoleNone {
+		role = guest.role
+	}
+	return inv.space, nil, inv.n.repo.Admit(t.ctx, inv.made.Space, join.Identity, join.Device, role)
 }
 
 // release lets others come, since this guest could not be admitted.
@@ -272,7 +283,7 @@ func (inv *Invitation) release(again bool) error {
 }
 
 // deliver sends what the guest needs, and hears that it has stored it.
-func (inv *Invitation) deliver(t *talk, list []*halo.Credential, admit *halo.Admit, guest joiner) error {
+func deliver(t *talk, list []*halo.Credential, admit *halo.Admit, guest joiner) error {
 	for _, b := range halo.Bundles(admit.Space, list) {
 		if err := t.send(b); err != nil {
 			return err

@@ -83,12 +83,14 @@ func finalState(err error) halo.GuestState {
 
 // guest is the guest's side of an invitation.
 type guest struct {
-	n       *Network
-	opts    JoinOptions
-	invite  halo.Invite
-	meeting *meeting
-	met     chan address // one slot: where the host was last met
-	lost    time.Time    // since when the host was not met
+	n      *Network
+	opts   JoinOptions
+	invite halo.Invite
+	place  *place // unless nil, where the host is in place of the invitation's
+
+	meetings []*meeting   // where it may be
+	met      chan address // one slot: where the host was last met
+	lost     time.Time    // since when the host was not met
 	// converse is what is talked about, once the host is met.
 	converse func(*talk) (Space, error)
 
@@ -140,20 +142,29 @@ func (g *guest) run(ctx context.Context) (Space, error) {
 
 // enter goes to where the host waits.
 func (g *guest) enter() (leave func()) {
-	g.meeting = newMeeting(g.invite.Topic(), g.invite.SignalKey(), g.invite.NoisePSK(), g.n, g)
+	if g.place != nil {
+		return g.enterPlace(*g.place)
+	}
+	m := newMeeting(g.invite.Topic(), g.invite.SignalKey(), g.invite.NoisePSK(), g.n, g)
+	g.meetings = []*meeting{m}
 	topic := signal.Topic(g.invite.Topic())
 	urls := g.invite.URLs
 	if len(urls) == 0 {
 		urls = g.n.Signal()
 	}
-	g.n.enter(topic, g.meeting, urls...)
-	return func() {
-		g.n.exit(topic)
-		g.mu.Lock()
-		g.closed = true
-		g.mu.Unlock()
-		g.wg.Wait()
+	g.n.enter(topic, m, urls...)
+	return func() { g.leave(topic) }
+}
+
+// leave ends enter.
+func (g *guest) leave(topics ...signal.Topic) {
+	for _, t := range topics {
+		g.n.exit(t)
 	}
+	g.mu.Lock()
+	g.closed = true
+	g.mu.Unlock()
+	g.wg.Wait()
 }
 
 // find waits until the host is met.
@@ -171,7 +182,7 @@ func (g *guest) find(ctx context.Context) (address, error) {
 		case <-enough.C:
 			return address{}, fmt.Errorf("the inviter was not met for %v: %w", g.opts.Reach, ErrUnreachable)
 		case <-again.C:
-			g.meeting.announceAll()
+			g.announceAll()
 		case <-ctx.Done():
 			cause := context.Cause(ctx)
 			if errors.Is(cause, context.DeadlineExceeded) || errors.Is(cause, context.Canceled) {
@@ -199,11 +210,11 @@ var errJoin = errors.New("open space")
 func (g *guest) try(ctx context.Context, at address) (Space, error) {
 	dialing, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	conn, id, err := g.meeting.offer(dialing, at)
+	conn, id, err := at.meeting.offer(dialing, at)
 	if err != nil {
 		return nil, retryable(ctx, err)
 	}
-	s, err := g.meeting.secure(dialing, conn, true, id, 0)
+	s, err := at.meeting.secure(dialing, conn, true, id, 0)
 	if err != nil {
 		return nil, retryable(ctx, err)
 	}

@@ -3,6 +3,7 @@ package sync
 import (
 	"crypto/sha256"
 	"fmt"
+	"slices"
 
 	"echofs/halo"
 )
@@ -86,7 +87,12 @@ func (l *ledger) removals(identity halo.IdentityID, device halo.DeviceID) (ids [
 				ids = append(ids, r.ID)
 			}
 		case *halo.DeviceRevoke:
-			if p.Device == device {
+			if p.Device == device || p.Cascade && r.OfIdentity(identity) {
+				ids = append(ids, r.ID)
+			}
+		case *halo.IDCheckpoint:
+			listed := slices.ContainsFunc(p.Devices, func(d halo.CheckpointDevice) bool { return d.Device.ID() == device })
+			if r.OfIdentity(identity) && !listed {
 				ids = append(ids, r.ID)
 			}
 		}

@@ -150,6 +150,8 @@ func (n *Network) runOnline(ctx context.Context) {
 	}
 	n.reconcile(o)
 	n.resumeInvites()
+	haven := newHaven(n)
+	o.wg.Go(func() { haven.run(ctx) })
 	n.follow(ctx, o, changes)
 	n.mu.Lock()
 	n.setOnline(nil)
@@ -386,6 +388,7 @@ type PeerInfo struct {
 	Path          string        // "lan", "direct" or "relay"
 	RTT           time.Duration // of the last ping; 0 before the first
 	EntriesBehind uint64        // entries held here that the device has not acknowledged
+	Missing       uint64        // entries, and among own devices spaces, that it told of and that are not here
 	LastSeen      time.Time     // when something of it was last heard
 	Since         time.Time     // when it connected
 }

@@ -21,6 +21,9 @@ import (
 type spaces struct {
 	IDs  []halo.SpaceID `cbor:"1,keyasint"`
 	More bool           `cbor:"2,keyasint,omitempty"`
+	// Meeting is the secret by which the devices are met with the phrase, if the
+	// sender knows it.
+	Meeting []byte `cbor:"3,keyasint,omitempty"`
 }
 
 // share hands over a space, in pieces.
@@ -44,7 +47,12 @@ const (
 func (spaces) kind() kind { return kindSpaces }
 func (share) kind() kind  { return kindShare }
 
-func (m spaces) check() error { return atMost(len(m.IDs), spacesPerPart, "spaces") }
+func (m spaces) check() error {
+	if n := len(m.Meeting); n != 0 && n != 32 {
+		return fmt.Errorf("meeting secret of %d bytes: %w", n, wire.ErrMalformed)
+	}
+	return atMost(len(m.IDs), spacesPerPart, "spaces")
+}
 
 func (m share) check() error {
 	if err := atMost(len(m.Name), maxShareName, "bytes of a name"); err != nil {
@@ -86,6 +94,9 @@ func (p *peer) handleSpaces(m spaces) error {
 	if p.own == nil {
 		return fault("spaces outside of the devices' own space")
 	}
+	if err := p.keepMeeting(m.Meeting); err != nil {
+		return err
+	}
 	o := p.own
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -101,6 +112,22 @@ func (p *peer) handleSpaces(m spaces) error {
 	}
 	o.telling, o.turn = nil, true
 	poke(o.wake)
+	return nil
+}
+
+// keepMeeting keeps what another device knew of how devices are met with the
+// phrase.
+func (p *peer) keepMeeting(b []byte) error {
+	if len(b) == 0 || !p.x.repo.Meeting().IsZero() || !p.isReady() {
+		return nil
+	}
+	secret, err := halo.NewSecret(b)
+	if err != nil {
+		return fault("meeting secret: %v", err)
+	}
+	if err := p.x.repo.KeepMeeting(secret); err != nil {
+		p.logger.Warn("the secret of recoveries is not kept", "err", err)
+	}
 	return nil
 }
 
@@ -166,6 +193,22 @@ func (o *ownPeer) run(ctx context.Context) error {
 	}
 }
 
+// missing returns how many spaces the other device has that this one has not
+// opened; 0 for none.
+func (o *ownPeer) missing() (n uint64) {
+	if o == nil {
+		return 0
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for id := range o.theirs {
+		if _, open := o.p.x.repo.SpaceByID(id); !open {
+			n++
+		}
+	}
+	return n
+}
+
 // mine returns the spaces of this device, sorted.
 func (o *ownPeer) mine() []halo.SpaceID {
 	out := []halo.SpaceID{}
@@ -179,7 +222,7 @@ func (o *ownPeer) mine() []halo.SpaceID {
 func (o *ownPeer) tell(mine []halo.SpaceID) error {
 	for {
 		n := min(len(mine), spacesPerPart)
-		m := spaces{IDs: mine[:n], More: n < len(mine)}
+		m := spaces{IDs: mine[:n], More: n < len(mine), Meeting: o.p.x.repo.Meeting().Bytes()}
 		if err := sendMessage(o.p.session, m); err != nil || !m.More {
 			return err
 		}

@@ -65,6 +65,11 @@ type Paired struct {
 	Space       halo.SpaceID
 	SpaceAll    [][]byte // credentials of the devices' own space, parents first
 	Signal      []string // signaling servers
+
+	// By a recovery through a member: Space is not the devices' own, but one in
+	// which the member is, and which it calls so.
+	Shared bool
+	Name   string
 }
 
 // PairOptions say how a new device takes an invitation.
@@ -90,20 +95,11 @@ func Pair(ctx context.Context, code string, opts PairOptions) error {
 	if invite.Kind != halo.InviteDevice {
 		return fmt.Errorf("pair: a code for a space, not for a device: %w", halo.ErrBadCode)
 	}
-	if opts.Network.Logger == nil {
-		opts.Network.Logger = slog.New(slog.DiscardHandler)
-	}
-	n, err := New(bare{keys: opts.Keys}, opts.Network)
+	n, stop, err := runBare(ctx, opts.Keys, opts.Network)
 	if err != nil {
 		return fmt.Errorf("pair: %w", err)
 	}
-	running, stop := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- n.Run(running) }()
-	defer func() {
-		stop()
-		<-ended
-	}()
+	defer stop()
 	if opts.Reach <= 0 {
 		opts.Reach = DefaultReach
 	}
@@ -116,6 +112,24 @@ func Pair(ctx context.Context, code string, opts PairOptions) error {
 	}
 	g.tell(halo.GuestJoined)
 	return nil
+}
+
+// runBare starts a network for a device that has keys and nothing else. stop
+// returns when it has ended.
+func runBare(ctx context.Context, keys *halo.DeviceKeys, opts Options) (n *Network, stop func(), err error) {
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if n, err = New(bare{keys: keys}, opts); err != nil {
+		return nil, nil, err
+	}
+	running, cancel := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- n.Run(running) }()
+	return n, func() {
+		cancel()
+		<-ended
+	}, nil
 }
 
 // pair is the new device's side of the conversation.
@@ -193,7 +207,7 @@ func (g *guest) paired(t *talk, opts PairOptions, paired Paired, m *halo.Admit, 
 		return fault("admission: %v", err)
 	}
 	state := graph.State()
-	if _, ok := state.Member(paired.Identity, opts.Keys.ID()); !ok || !state.Role(paired.Identity).AtLeast(halo.RoleOwner) {
+	if _, ok := state.Member(paired.Identity, opts.Keys.ID()); !ok || !paired.Shared && !state.Role(paired.Identity).AtLeast(halo.RoleOwner) {
 		return fault("an admission that does not make this device one of the identity")
 	}
 	paired.Space = m.Space
@@ -221,6 +235,7 @@ func (bare) OwnSpace() (Space, bool)              { return nil, false }
 func (bare) SpaceByID(halo.SpaceID) (Space, bool) { return nil, false }
 func (bare) SavedInvites() ([][]byte, error)      { return nil, nil }
 func (bare) Changes() Changes                     { return noChanges{} }
+func (bare) Meeting() halo.Secret                 { return halo.Secret{} }
 
 // noChanges never tells anything.
 type noChanges struct{}

@@ -96,6 +96,11 @@ type Devices interface {
 	// ShareWith makes sure that a device of the own identity has the keys of a
 	// space and is known in it.
 	ShareWith(ctx context.Context, space halo.SpaceID, device halo.DeviceID) error
+	// Meeting returns the secret by which the devices of the identity are met
+	// with the phrase (halo.RootKeys.Meeting); zero where it is not known.
+	Meeting() halo.Secret
+	// KeepMeeting keeps that secret, which another device of the identity knew.
+	KeepMeeting(halo.Secret) error
 }
 
 // Changes tells which spaces changed: a set and a channel of one slot, so that

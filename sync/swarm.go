@@ -551,5 +551,6 @@ func (p *peer) info(mine Vector) PeerInfo {
 	return PeerInfo{
 		Device: p.remote.Device, Identity: p.remote.Identity, RTT: p.rtt,
 		EntriesBehind: mine.behind(p.acked), LastSeen: p.heard, Since: p.began,
+		Missing: p.theirs.behind(mine) + p.own.missing(),
 	}
 }

@@ -86,3 +86,18 @@ func (v *Vault) ShareWith(_ context.Context, space halo.SpaceID, device halo.Dev
 	}
 	return s.admit(v.IdentityCredentials(), device, halo.RoleReader)
 }
+
+// Meeting implements sync.Devices.
+func (v *Vault) Meeting() halo.Secret {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.meeting
+}
+
+// KeepMeeting implements sync.Devices.
+func (v *Vault) KeepMeeting(s halo.Secret) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.meeting = s
+	return nil
+}

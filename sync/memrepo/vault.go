@@ -30,6 +30,7 @@ type Vault struct {
 	saves   int // SaveInvite fails when none are left; negative for never
 	spaces  map[halo.SpaceID]*Space
 	own     *Space // of the identity's devices, or nil
+	meeting halo.Secret
 	subs    map[*changes]bool
 }
 

@@ -116,7 +116,7 @@ func (a *app) commands() []*cobra.Command {
 		a.statCommand(), a.logCommand(), a.showCommand(), a.draftsCommand(), a.queryCommand(),
 		a.blameCommand(), a.watchCommand(),
 		a.diffCommand(), a.restoreCommand(), a.undoCommand(), a.conflictsCommand(), a.trashCommand(),
-		a.signalCommand(), a.identityCommand(), a.phraseCommand(),
+		a.signalCommand(), a.identityCommand(), a.phraseCommand(), a.recoverCommand(),
 		a.doctorCommand(), a.fsckCommand(), a.versionCommand(), a.manCommand(), a.engineCommand(), a.pokeCommand(),
 	}
 }

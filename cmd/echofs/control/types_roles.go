@@ -54,3 +54,16 @@ type AdoptRequest struct {
 type Adopted struct {
 	Entries int `json:"entries"`
 }
+
+// SpaceName names a space.
+type SpaceName struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// Recovered is what `echofs recover` prints.
+type Recovered struct {
+	Identity
+	Spaces  []SpaceName `json:"spaces"`  // that came back
+	Revoked []Device    `json:"revoked"` // devices that were let go
+}

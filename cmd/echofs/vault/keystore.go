@@ -102,6 +102,30 @@ func (k *keystore) AddEpochKey(space echo.SpaceID, key halo.EpochKey) error {
 	return nil
 }
 
+// Meeting returns the secret by which the devices of the identity are met with
+// the recovery phrase.
+func (k *keystore) Meeting() halo.Secret {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.keys.Meeting
+}
+
+// SetMeeting keeps that secret.
+func (k *keystore) SetMeeting(s halo.Secret) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	before := k.keys.Meeting
+	if before.Equal(s) {
+		return nil
+	}
+	k.keys.Meeting = s
+	if err := k.dir.saveKeystore(k.keys, k.protector); err != nil {
+		k.keys.Meeting = before
+		return err
+	}
+	return nil
+}
+
 // hasPhrase reports whether the recovery phrase is still in the vault.
 func (k *keystore) hasPhrase() bool {
 	k.mu.Lock()

@@ -109,7 +109,7 @@ func newIdentity(keepPhrase bool) (*halo.Keystore, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	keys.Identity = halo.IdentityID(genesis.ID)
+	keys.Identity, keys.Meeting = halo.IdentityID(genesis.ID), root.Meeting()
 	if keepPhrase {
 		keys.Entropy = entropy
 	}

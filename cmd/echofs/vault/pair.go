@@ -13,6 +13,7 @@ import (
 
 	"github.com/fxamacker/cbor/v2"
 
+	"echofs/echo"
 	"echofs/halo"
 	echosync "echofs/sync"
 	"echofs/sync/lan"
@@ -32,6 +33,11 @@ type pairedWire struct {
 	Identity [][]byte     `cbor:"1,keyasint"` // credentials, genesis first
 	Space    halo.SpaceID `cbor:"2,keyasint"` // of the identity's devices
 	All      [][]byte     `cbor:"3,keyasint"` // its credentials, parents first
+
+	// By a recovery through a member: Space is not that of the identity's devices
+	// but one of that member, who calls it so.
+	Shared bool   `cbor:"4,keyasint,omitempty"`
+	Name   string `cbor:"5,keyasint,omitempty"`
 }
 
 // PairOptions tells how a device takes an invitation to an identity.
@@ -116,7 +122,7 @@ func (d *Dir) storePaired(config Config, keys *halo.Keystore, p halo.Protector, 
 	if err := d.SetConfig(config); err != nil {
 		return err
 	}
-	b, err := cbor.Marshal(pairedWire{got.Credentials, got.Space, got.SpaceAll})
+	b, err := cbor.Marshal(pairedWire{got.Credentials, got.Space, got.SpaceAll, got.Shared, got.Name})
 	if err != nil {
 		return fmt.Errorf("keep the admission: %w", err)
 	}
@@ -172,7 +178,7 @@ func (d *Dir) paired() (*pairedWire, error) {
 // finishPairing does the last steps of Pair, each of which may have been done
 // already.
 func (v *Vault) finishPairing(ctx context.Context, w *pairedWire) error {
-	if err := v.repo.JoinOwn(ctx, w.Space, w.All); err != nil {
+	if err := v.joinPaired(ctx, w); err != nil {
 		return err
 	}
 	if err := v.repo.Flush(); err != nil {
@@ -182,6 +188,15 @@ func (v *Vault) finishPairing(ctx context.Context, w *pairedWire) error {
 		return fmt.Errorf("finish the new device: %w", err)
 	}
 	return nil
+}
+
+// joinPaired opens the space that the device was admitted to.
+func (v *Vault) joinPaired(ctx context.Context, w *pairedWire) error {
+	if !w.Shared {
+		return v.repo.JoinOwn(ctx, w.Space, w.All)
+	}
+	_, err := v.repo.Join(ctx, echo.Admission{Space: w.Space, Credentials: w.All, Name: w.Name})
+	return err
 }
 
 // Settle stays until the other devices of the identity have been met and have

@@ -24,10 +24,12 @@ func (v *Vault) listDevices(context.Context, control.None) ([]control.Device, er
 	for _, d := range v.repo.OwnDevices() {
 		one := control.Device{ID: d.ID.String(), Name: d.Name, Level: d.Level.String(), State: "active", LastSeen: seen(d.LastSeen)}
 		switch {
-		case d.This:
-			one.State = "this"
+		case d.Suspended:
+			one.State = "suspended"
 		case d.Level == halo.LevelNone:
 			one.State = "revoked"
+		case d.This:
+			one.State = "this"
 		}
 		out = append(out, one)
 	}

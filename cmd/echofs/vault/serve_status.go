@@ -86,6 +86,7 @@ func (v *Vault) warnings() []control.Warning {
 		out = append(out, control.Warning{Code: "draft_quota", Message: fmt.Sprintf("drafts take %d of %d MiB; when there is no room an invalid save is lost", used>>20, quota>>20),
 			Fix: "mend or discard some: echofs drafts list"})
 	}
+	out = append(out, v.recoveryWarnings()...)
 	return append(append(out, v.heldWarnings()...), v.networkWarnings()...)
 }
 
