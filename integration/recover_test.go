@@ -94,7 +94,7 @@ func TestRecoverByMember(t *testing.T) {
 	if r := desk.recover("abandon abandon", "--signal", r.url); r.code != 4 {
 		t.Errorf("recover by a wrong phrase: want exit status 4, got %s", r)
 	}
-	inv, host := bob.invite()
+	inv, host := bob.invite("--recover")
 	got := desk.recovers(words, "--via", inv.Code, "--auth-code", inv.AuthCode, "--device", "desk")
 	if lines, code := host.rest(); code != 0 {
 		t.Fatalf("bob's invite ended with %d: %q %s", code, lines, host.errs.String())

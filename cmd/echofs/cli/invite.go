@@ -43,6 +43,7 @@ With --json: {"code","auth_code","expires"}, then one {"state"} a line.`,
 	c.Flags().DurationVar(&req.Expires, "expires", defaultExpiry, "how long the code is good")
 	c.Flags().BoolVar(&req.NoAuthCode, "no-auth-code", false, "let the code alone admit, once (for scripts)")
 	c.Flags().BoolVar(&req.NoWait, "no-wait", false, "print the code and leave the waiting to the daemon")
+	c.Flags().BoolVar(&req.Recover, "recover", false, "help a member who has lost all devices and has the recovery phrase: nobody else comes in")
 	c.Flags().BoolVar(&w.noQR, "no-qr", false, "show no picture of the code")
 	c.AddCommand(a.inviteListCommand(), a.inviteCancelCommand())
 	return c

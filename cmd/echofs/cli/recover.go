@@ -38,9 +38,9 @@ it makes this device the one that counts.
 
 The new machine looks for a device of yours that runs somewhere, on the local
 network and on the servers given by --signal: from it all your spaces come. If
-there is none, a member of one of your spaces helps: he runs "echofs invite
-SPACE", tells you the code, and you say it with --via. That space comes back by
-it; the others by further codes ("echofs join CODE").
+there is none, a member of one of your spaces helps: "echofs invite SPACE --recover" there
+prints a code, which you say with --via. That space comes back by it; the others
+by further codes ("echofs join CODE").
 
 When all has come the other devices are let go, but for those named by --keep.
 What they write from then on does not count. Status 5 says that nobody was met or
@@ -135,7 +135,7 @@ func (a *app) reclaimVault(ctx context.Context, home string, root *halo.RootKeys
 		err = control.WithHint(err, "the one who invited you does not know this identity: ask a member of one of your spaces")
 	case errors.Is(err, echosync.ErrUnreachable):
 		err = control.WithHint(fmt.Errorf("identity %s: %w", halo.DID(public.Sign[:]), err),
-			"start a device of yours and run this again; or ask a member for a code (echofs invite SPACE) and give it with --via")
+			"start a device of yours and run this again; or ask a member for a code (echofs invite SPACE --recover) and give it with --via")
 	}
 	return dir, err
 }

@@ -207,6 +207,7 @@ type InviteRequest struct {
 	Expires    time.Duration `json:"expires"` // nanoseconds
 	NoAuthCode bool          `json:"no_auth_code"`
 	NoWait     bool          `json:"no_wait"`
+	Recover    bool          `json:"recover"` // for a member who has lost all devices
 }
 
 // InviteEvent is one line of `echofs invite --json`: the code first, then

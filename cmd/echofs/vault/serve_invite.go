@@ -52,7 +52,7 @@ func (v *Vault) invite(ctx context.Context, req control.InviteRequest, send func
 	if req.NoWait {
 		hosting = context.WithoutCancel(ctx)
 	}
-	inv, err := net.Invite(hosting, echosync.InviteOptions{Space: s.ID(), Role: role, Expires: req.Expires, AuthCode: !req.NoAuthCode})
+	inv, err := net.Invite(hosting, echosync.InviteOptions{Space: s.ID(), Role: role, Expires: req.Expires, AuthCode: !req.NoAuthCode, Recover: req.Recover})
 	if err != nil {
 		return v.signalHint(err)
 	}
