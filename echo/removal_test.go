@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"echofs/echo"
 	"echofs/echo/echotest"
@@ -289,34 +288,7 @@ func TestLeaving(t *testing.T) {
 // pair returns two vaults of one identity.
 func pair(t *testing.T, name string) (laptop, phone *echotest.Vault) {
 	t.Helper()
-	var keys []*echotest.Keys
-	for range 2 {
-		k, err := echotest.NewKeys()
-		if err != nil {
-			t.Fatal(err)
-		}
-		keys = append(keys, k)
-	}
-	raw, err := echotest.NewIdentity(keys[0].Device())
-	if err != nil {
-		t.Fatal(err)
-	}
-	genesis, err := halo.ParseCredential(raw[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	id := halo.IdentityID(genesis.ID)
-	g := halo.NewIdentityGraph(id)
-	if err := g.Load(raw); err != nil {
-		t.Fatal(err)
-	}
-	c, err := g.AddDevice(halo.Issuer{Identity: id, Signer: keys[0].Device()}, keys[1].Device(), halo.LevelPrimary, nil, time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw = append(raw, c.Bytes())
-	return echotest.NewVault(t, name, echo.Options{Keys: keys[0], Identity: raw}),
-		echotest.NewVault(t, name+"2", echo.Options{Keys: keys[1], Identity: raw})
+	return pairWith(t, name, echo.Options{}, echo.Options{})
 }
 
 // TestRevokedDevice: a lost laptop has edits that nobody had got.

@@ -116,6 +116,7 @@ func FuzzDecodeMessage(f *testing.F) {
 		&halo.Sign{Body: []byte{1}}, &halo.Signed{}, &halo.Bundle{Credentials: [][]byte{{1}}},
 		&halo.Admit{Floor: []halo.FeedMark{{Seq: 1}}, Hints: halo.Hints{URLs: []string{"u"}}},
 		&halo.Ack{}, &halo.Refuse{Why: halo.RefuseBusy}, &halo.Resume{},
+		&halo.Past{Credentials: [][]byte{{1}}, More: true}, &halo.Reclaimed{Checkpoint: []byte{1}},
 	} {
 		raw, err := halo.EncodeMessage(m)
 		check(f, err)
