@@ -500,6 +500,10 @@ func TestBlobsConverge(t *testing.T) {
 			seen[i] = blobs(t, vaults[i], spaces[i])
 		}
 		settleSpaces(t, spaces...)
+		for i, v := range vaults {
+			reopen(t, v) // closing does what waits for its time: removals
+			spaces[i], _ = v.SpaceByID(spaces[i].ID())
+		}
 		for range 2 {
 			for i := range spaces {
 				exchangeAll(t, spaces[i], spaces[(i+1)%3])
