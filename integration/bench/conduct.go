@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -16,6 +17,7 @@ type size struct {
 	saves     int // of one object
 	synced    int // saves with fsync
 	seen      int // saves that are awaited at the other vault
+	kilos     int // objects of a kilobyte that are replicated, also by Syncthing
 	lists     int // cold ones, and as many warm ones after each
 	starts    int
 	histories []int // lengths
@@ -23,18 +25,18 @@ type size struct {
 }
 
 func fullSize() size {
-	return size{objects: 10_000, rounds: 5, saves: 1000, synced: 100, seen: 300, lists: 3, starts: 5,
+	return size{objects: 10_000, rounds: 5, saves: 1000, synced: 100, seen: 300, kilos: 10_000, lists: 3, starts: 5,
 		histories: []int{100, 1000, 10_000}, stale: 10}
 }
 
 func shortSize() size {
-	return size{objects: 1000, rounds: 2, saves: 100, synced: 10, seen: 30, lists: 1, starts: 1,
+	return size{objects: 1000, rounds: 2, saves: 100, synced: 10, seen: 30, kilos: 1000, lists: 1, starts: 1,
 		histories: []int{100, 1000}, stale: 5}
 }
 
 // longSize is about listing, searching and replicating many objects.
 func longSize() size {
-	return size{objects: 100_000, rounds: 5, saves: 1000, synced: 100, seen: 300, lists: 2, starts: 3,
+	return size{objects: 100_000, rounds: 5, saves: 1000, synced: 100, seen: 300, kilos: 10_000, lists: 2, starts: 3,
 		histories: []int{100, 1000}, stale: 10}
 }
 
@@ -42,6 +44,7 @@ func longSize() size {
 type conductor struct {
 	size    size
 	short   bool
+	only    string // steps, with commas between; empty for all
 	program string
 	room    string
 	report  report
@@ -63,9 +66,12 @@ func (c *conductor) run(ctx context.Context) error {
 		what string
 		do   func(context.Context) error
 	}{
-		{"start", c.places}, {"create", c.create}, {"save", c.save}, {"list and search", c.list},
-		{"merge", c.merge}, {"first sync", c.join}, {"save to visible", c.see},
+		{"start", c.places}, {"create", c.create}, {"save", c.save}, {"list", c.list},
+		{"merge", c.merge}, {"join", c.join}, {"see", c.see}, {"kilos", c.kilos},
 	} {
+		if !c.wanted(step.what) {
+			continue
+		}
 		begun := time.Now()
 		if err := step.do(ctx); err != nil {
 			return fmt.Errorf("%s: %w", step.what, err)
@@ -73,6 +79,11 @@ func (c *conductor) run(ctx context.Context) error {
 		fmt.Fprintf(os.Stderr, "bench: %s: %.1f s\n", step.what, time.Since(begun).Seconds())
 	}
 	return nil
+}
+
+// wanted reports whether a step is to be done; everything needs the first.
+func (c *conductor) wanted(step string) bool {
+	return c.only == "" || step == "start" || slices.Contains(strings.Split(c.only, ","), step)
 }
 
 // clean ends every process and removes every file of the run.

@@ -45,10 +45,11 @@ func conduct(ctx context.Context, args []string) error {
 	program := fl.String("echofs", "bin/echofs", "the program to measure")
 	output := fl.String("o", "", "a file between whose markers the figures are written")
 	parent := fl.String("room", "/var/tmp", "where the files of the run lie: on the disk to compare with")
+	only := fl.String("only", "", "the steps to take, with commas between: create, save, list, merge, join, see, kilos")
 	if err := fl.Parse(args); err != nil {
 		return err
 	}
-	c := &conductor{size: fullSize(), short: os.Getenv("BENCH_SHORT") != ""}
+	c := &conductor{size: fullSize(), short: os.Getenv("BENCH_SHORT") != "", only: *only}
 	switch {
 	case c.short:
 		c.size = shortSize()
