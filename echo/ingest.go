@@ -54,10 +54,16 @@ func (s *Space) Ingest(ctx context.Context, feed halo.FeedID, from uint64, raw [
 		}
 		entries = append(entries, e)
 	}
+	if skip := s.held(feed); skip > from {
+		entries = entries[min(skip-from, uint64(len(entries))):] // held already
+		from = skip
+	}
+	read := s.examine(ctx, feed, entries)
 	s.mu.Lock()
 	var next uint64
 	events, err := s.updateLocked(ctx, true, func(t *txn) error {
 		var err error
+		t.read = read
 		next, err = t.ingest(feed, from, entries)
 		return err
 	})
@@ -227,6 +233,10 @@ func (t *txn) note(e *halo.Entry, v verdict) error {
 // apply opens an entry and applies what it says, if all it needs is there. The
 // error is one of this vault, not of the entry.
 func (t *txn) apply(e *halo.Entry, author halo.Author) (verdict, error) {
+	if c := t.read[e.ID]; c != nil {
+		delete(t.read, e.ID) // it may be large
+		return t.applyData(e, author, c)
+	}
 	k, ok := t.s.epochKey(e.Header.Epoch)
 	if !ok {
 		return pending(fmt.Errorf("no key of epoch %s", e.Header.Epoch.Short())), nil
@@ -242,11 +252,11 @@ func (t *txn) apply(e *halo.Entry, author halo.Author) (verdict, error) {
 		}
 		return verdict{}, nil
 	case halo.KindData:
-		data, err := halo.DecodeData(plain)
+		c, err := readContents(e.Header.Feed, plain)
 		if err != nil {
 			return void(err), nil
 		}
-		return t.applyData(e, author, data)
+		return t.applyData(e, author, c)
 	case halo.KindAdopt:
 		return t.noteAdopted(e, plain)
 	}
@@ -269,20 +279,20 @@ type readyChange struct {
 }
 
 // applyData merges the changes of an entry: all of them, or none.
-func (t *txn) applyData(e *halo.Entry, author halo.Author, data halo.Data) (verdict, error) {
+func (t *txn) applyData(e *halo.Entry, author halo.Author, c *contents) (verdict, error) {
 	docs := map[doc.DocumentID]*mergedDoc{}
-	for _, imported := range data.Imports {
+	for _, imported := range c.data.Imports {
 		if v, err := t.prepareImport(docs, imported); err != nil || v.state != entryApplied {
 			return v, err
 		}
 	}
-	for _, c := range data.Changes {
-		if v, err := t.prepare(docs, e.Header.Feed, c); err != nil || v.state != entryApplied {
+	for i, change := range c.data.Changes {
+		if v, err := t.prepare(docs, e.Header.Feed, change, c.checked[i]); err != nil || v.state != entryApplied {
 			return v, err
 		}
 	}
 	order := slices.SortedFunc(maps.Keys(docs), func(a, b doc.DocumentID) int { return bytes.Compare(a[:], b[:]) })
-	if err := t.mergeAll(docs); err != nil {
+	if err := t.mergeAll(docs, c.begun); err != nil {
 		if t.ctx.Err() != nil {
 			return verdict{}, t.ctx.Err()
 		}
@@ -299,10 +309,18 @@ func (t *txn) applyData(e *halo.Entry, author halo.Author, data halo.Data) (verd
 
 // mergeAll lets the engine merge the documents of an entry, on all its workers.
 // Nothing writes to the transaction meanwhile, so that they can all read it.
-func (t *txn) mergeAll(docs map[doc.DocumentID]*mergedDoc) error {
+// begun has what it made of documents that begin with the entry.
+func (t *txn) mergeAll(docs map[doc.DocumentID]*mergedDoc, begun map[doc.DocumentID]beginnings) error {
 	var g errgroup.Group
 	g.SetLimit(engineWorkers)
-	for _, m := range docs {
+	for id, m := range docs {
+		if b, ok := begun[id]; ok && !m.doc.has && len(m.chunks) == 1 {
+			if b.err != nil {
+				return errors.Join(b.err, g.Wait())
+			}
+			m.result = b.result
+			continue
+		}
 		g.Go(func() (err error) {
 			m.result, err = t.s.repo.engine.Merge(t.ctx, t.source(m.doc), m.chunks)
 			return err
@@ -337,12 +355,12 @@ func (t *txn) merged(docs map[doc.DocumentID]*mergedDoc, id doc.DocumentID) (*me
 }
 
 // prepare checks one change of an entry.
-func (t *txn) prepare(docs map[doc.DocumentID]*mergedDoc, feed halo.FeedID, c halo.Change) (verdict, error) {
-	actor := doc.ActorID(halo.Actor(feed, c.Doc, uint16(c.Branch)))
-	info, err := guard.Check(c.Bytes, guard.Rules{Actor: actor})
-	if err != nil {
-		return void(err), nil
+func (t *txn) prepare(docs map[doc.DocumentID]*mergedDoc, feed halo.FeedID, c halo.Change, checked checkedChange) (verdict, error) {
+	if checked.err != nil {
+		return void(checked.err), nil
 	}
+	info := checked.info
+	actor := doc.ActorID(halo.Actor(feed, c.Doc, uint16(c.Branch)))
 	m, err := t.merged(docs, c.Doc)
 	if err != nil {
 		return verdict{}, err

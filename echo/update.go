@@ -32,6 +32,7 @@ type txn struct {
 	moved     map[Ino]bool              // objects that are shown by another path than before
 	logged    map[doc.ObjectID]loggedAt // the revisions of this transaction
 	remote    bool
+	read      map[halo.EntryID]*contents // of entries, as far as they were read before the lock was taken
 	resolved  map[entryRef]bool          // waiting entries this transaction has dealt with
 	pending   map[entryRef]bool          // entries that began to wait in this transaction
 	limits    map[halo.FeedID]halo.Limit // as far as they were asked for

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"echofs/echo"
 	"echofs/echo/echotest"
 	"echofs/halo"
@@ -47,6 +49,16 @@ func fill(b *testing.B, v *echotest.Vault, dir echo.Ino, count int) {
 	}
 }
 
+// usedTime is the processor time that this process has used.
+func usedTime(b *testing.B) time.Duration {
+	b.Helper()
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 // BenchmarkFirstSync measures, for each object, what a joiner needs for the
 // entries of a space, without the network.
 func BenchmarkFirstSync(b *testing.B) {
@@ -66,8 +78,10 @@ func BenchmarkFirstSync(b *testing.B) {
 	}
 	bob := newPebbleVault(b, "bob")
 	b.ResetTimer()
+	used := usedTime(b)
 	joined := ada.Invite(s, bob, halo.RoleEditor)
 	b.StopTimer()
+	b.ReportMetric(float64(usedTime(b)-used)/float64(b.N), "cpu-ns/op")
 	have, err := s.Vector()
 	if err != nil {
 		b.Fatal(err)
