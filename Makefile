@@ -46,8 +46,9 @@ test-fs: ## the file system: cases of POSIX, stressors, torn reads (ECHOFS_SOAK=
 	@scripts/need.sh test
 	scripts/testfs.sh
 
-bench: ## measure beside disk and bare FUSE, into docs/PERFORMANCE.md (BENCH_SHORT=1 to try)
+bench: ## measure beside disk, bare FUSE and Syncthing, into docs/PERFORMANCE.md (BENCH_SHORT=1 to try)
 	@scripts/need.sh mount
+	@scripts/need.sh bench || echo "bench: without Syncthing to compare with" >&2
 	@$(MAKE) --no-print-directory build
 	scripts/bench.sh $(BIN)
 

@@ -47,8 +47,9 @@ func (r *Repo) importArchive(ctx context.Context, in io.Reader, name string) (*S
 		docs = append(docs, l)
 	}
 	if name == "" {
-		name = propertiesName(docs)
+		name = archiveName(docs)
 	}
+	a.Documents = nil
 	s, err := r.newSpace(ctx, name)
 	if err != nil {
 		return nil, err
@@ -62,17 +63,24 @@ func (r *Repo) importArchive(ctx context.Context, in io.Reader, name string) (*S
 		if err != nil {
 			return nil, err
 		}
+		clear(docs[:n]) // their changes may take much room
 		docs = docs[n:]
 	}
 	return s, s.publishProfile(ctx)
 }
 
-// loadedDoc is a document of an archive.
+// loadedDoc is a document of an archive that was found to be good. What it shows
+// is not kept: an archive may have a million of them.
 type loadedDoc struct {
 	changes [][]byte // in causal order
 	size    int      // bytes of changes
-	value   *doc.Value
+	objects int      // number of them
+	name    string   // of the space, where it has its properties
 }
+
+// cost is how many changes of an entry the document takes: one more for each
+// object that gets a name.
+func (l *loadedDoc) cost() int { return len(l.changes) + l.objects }
 
 // loadForeign reads a file of chunks: documents and changes in any order,
 // changes possibly more than once.
@@ -115,9 +123,18 @@ func (r *Repo) loadForeign(ctx context.Context, data []byte) (loadedDoc, error) 
 	for _, c := range l.changes {
 		l.size += len(c)
 	}
-	res, err := r.engine.Merge(ctx, doc.Source{ID: randomDocument(), Load: noChunks}, l.changes)
-	l.value = res.Value
-	return l, err
+	value, err := r.valueOf(ctx, l.changes)
+	if err != nil {
+		return loadedDoc{}, err
+	}
+	l.objects, l.name = len(objectsOf(value)), propertiesName(value)
+	return l, nil
+}
+
+// valueOf returns what a document of these changes shows.
+func (r *Repo) valueOf(ctx context.Context, changes [][]byte) (*doc.Value, error) {
+	res, err := r.engine.Merge(ctx, doc.Source{ID: randomDocument(), Load: noChunks}, changes)
+	return res.Value, err
 }
 
 // randomDocument returns the id of a new document: a random UUID, since other
@@ -177,12 +194,21 @@ func documentHeads(chunk []byte) (doc.Heads, error) {
 	return doc.NewHeads(hashes...), nil
 }
 
-func propertiesName(docs []loadedDoc) string {
+// propertiesName returns the name of the space whose properties a document
+// holds, or "".
+func propertiesName(document *doc.Value) string {
+	for _, structure := range objectsOf(document) {
+		if s := readShape(structure); s.Type == TypeProperties {
+			return s.Data.Get(keyName).Text()
+		}
+	}
+	return ""
+}
+
+func archiveName(docs []loadedDoc) string {
 	for _, d := range docs {
-		for _, structure := range objectsOf(d.value) {
-			if s := readShape(structure); s.Type == TypeProperties && s.Data.Get(keyName).Text() != "" {
-				return s.Data.Get(keyName).Text()
-			}
+		if d.name != "" {
+			return d.name
 		}
 	}
 	return "imported"
@@ -196,22 +222,24 @@ func (t *txn) importSome(docs []loadedDoc) (int, error) {
 	}
 	size, changes := 0, 0
 	for n, d := range docs {
-		// One more change for each object that gets a name.
-		cost := len(d.changes) + len(objectsOf(d.value))
-		if n > 0 && (size+d.size > importBytes || changes+cost > halo.MaxChanges) {
+		if n > 0 && (size+d.size > importBytes || changes+d.cost() > halo.MaxChanges) {
 			return n, nil
 		}
 		if err := t.importDocument(d); err != nil {
 			return 0, err
 		}
-		size, changes = size+d.size, changes+cost
+		size, changes = size+d.size, changes+d.cost()
 	}
 	return len(docs), nil
 }
 
 func (t *txn) importDocument(l loadedDoc) error {
-	if l.size > importBytes || len(l.changes)+len(objectsOf(l.value)) > halo.MaxChanges {
-		return t.importValue(l.value)
+	if l.size > importBytes || l.cost() > halo.MaxChanges {
+		value, err := t.s.repo.valueOf(t.ctx, l.changes)
+		if err != nil {
+			return err
+		}
+		return t.importValue(value)
 	}
 	var nonce [16]byte
 	_, _ = rand.Read(nonce[:])

@@ -44,6 +44,7 @@ var helpers = map[string]func(args []string) error{
 	"fsx":        helpFsx,
 	"slowread":   helpSlowRead,
 	"patch":      helpPatch,
+	"listing":    helpListing,
 }
 
 // helpGetxattr prints an extended attribute, or for the name "" all their names,

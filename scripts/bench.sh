@@ -2,7 +2,9 @@
 # bench.sh ECHOFS: measures the program beside a plain directory and a bare FUSE
 # file system; the figures go to stdout and into docs/PERFORMANCE.md.
 # BENCH_SHORT=1 does a tenth of the work and leaves the document alone.
-# BENCH_LONG=1 takes 100,000 objects instead of 10,000, and leaves it alone too.
+# BENCH_LONG=1 takes 100,000 objects instead of 10,000, and a million instead of
+# 100,000, and leaves it alone too. BENCH_ONLY=step,step takes some steps only
+# (bin/bench -h names them), and leaves it alone as well.
 # MICRO=1 runs the packages' own benchmarks as well.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -12,7 +14,7 @@ go build -o bin/bench ./integration/bench
 if [ -n "${MICRO:-}" ]; then
 	go test -run '^$' -bench . -benchmem -benchtime 500ms ./...
 fi
-if [ -n "${BENCH_SHORT:-}${BENCH_LONG:-}" ]; then
-	exec bin/bench -echofs "$program"
+if [ -n "${BENCH_SHORT:-}${BENCH_LONG:-}${BENCH_ONLY:-}" ]; then
+	exec bin/bench -echofs "$program" -only "${BENCH_ONLY:-}"
 fi
 exec bin/bench -echofs "$program" -o docs/PERFORMANCE.md

@@ -3,7 +3,7 @@
 # installs what is missing by apt; else it names the packages and stops.
 set -euo pipefail
 
-task=${1:?usage: need.sh build|mount|demo|test}
+task=${1:?usage: need.sh build|mount|demo|test|bench}
 
 # PROGRAM:PACKAGE. Editors and tools of the tests are in all of their stories.
 build=(gcc:gcc git:git)
@@ -12,6 +12,8 @@ demo=("${mount[@]}" jq:jq)
 test=("${demo[@]}" inotifywait:inotify-tools entr:entr vim:vim nano:nano emacs:emacs-nox tmux:tmux
 	sponge:moreutils rsync:rsync ed:ed flock:util-linux script:bsdutils fuser:psmisc sqlite3:sqlite3 zip:zip
 	nvim:neovim micro:micro perl:perl python3:python3 node:nodejs npm:npm patch:patch g++:g++ make:make ip:iproute2 stress-ng:stress-ng fio:fio)
+
+bench=("${mount[@]}" syncthing:syncthing)
 
 declare -n wanted=$task
 

@@ -18,6 +18,7 @@ type size struct {
 	synced    int // saves with fsync
 	seen      int // saves that are awaited at the other vault
 	kilos     int // objects of a kilobyte that are replicated, also by Syncthing
+	many      int // objects of a space that is imported, listed and looked at
 	lists     int // cold ones, and as many warm ones after each
 	starts    int
 	histories []int // lengths
@@ -25,18 +26,18 @@ type size struct {
 }
 
 func fullSize() size {
-	return size{objects: 10_000, rounds: 5, saves: 1000, synced: 100, seen: 300, kilos: 10_000, lists: 3, starts: 5,
+	return size{objects: 10_000, rounds: 5, saves: 1000, synced: 100, seen: 300, kilos: 10_000, many: 100_000, lists: 3, starts: 5,
 		histories: []int{100, 1000, 10_000}, stale: 10}
 }
 
 func shortSize() size {
-	return size{objects: 1000, rounds: 2, saves: 100, synced: 10, seen: 30, kilos: 1000, lists: 1, starts: 1,
+	return size{objects: 1000, rounds: 2, saves: 100, synced: 10, seen: 30, kilos: 1000, many: 5000, lists: 1, starts: 1,
 		histories: []int{100, 1000}, stale: 5}
 }
 
 // longSize is about listing, searching and replicating many objects.
 func longSize() size {
-	return size{objects: 100_000, rounds: 5, saves: 1000, synced: 100, seen: 300, kilos: 10_000, lists: 2, starts: 3,
+	return size{objects: 100_000, rounds: 5, saves: 1000, synced: 100, seen: 300, kilos: 10_000, many: 1_000_000, lists: 2, starts: 3,
 		histories: []int{100, 1000}, stale: 10}
 }
 
@@ -67,7 +68,7 @@ func (c *conductor) run(ctx context.Context) error {
 		do   func(context.Context) error
 	}{
 		{"start", c.places}, {"create", c.create}, {"save", c.save}, {"list", c.list},
-		{"merge", c.merge}, {"join", c.join}, {"see", c.see}, {"kilos", c.kilos},
+		{"merge", c.merge}, {"join", c.join}, {"see", c.see}, {"kilos", c.kilos}, {"many", c.many},
 	} {
 		if !c.wanted(step.what) {
 			continue

@@ -45,7 +45,7 @@ func conduct(ctx context.Context, args []string) error {
 	program := fl.String("echofs", "bin/echofs", "the program to measure")
 	output := fl.String("o", "", "a file between whose markers the figures are written")
 	parent := fl.String("room", "/var/tmp", "where the files of the run lie: on the disk to compare with")
-	only := fl.String("only", "", "the steps to take, with commas between: create, save, list, merge, join, see, kilos")
+	only := fl.String("only", "", "the steps to take, with commas between: create, save, list, merge, join, see, kilos, many")
 	if err := fl.Parse(args); err != nil {
 		return err
 	}

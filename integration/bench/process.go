@@ -165,13 +165,7 @@ func (s *server) memory() (own, children int64) {
 // have together.
 func ownBytes(pid int) int64 {
 	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
-	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, "Pss:"); ok {
-			n, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 64)
-			return n << 10
-		}
-	}
-	return 0
+	return kilobytes(b, "Pss:")
 }
 
 // quietTime is how long a server must have done nothing to count as quiet, and
@@ -202,4 +196,21 @@ func (s *server) quiet(ctx context.Context) error {
 			return fmt.Errorf("%s is not quiet after %v", s.cmd.Args[0], quietLimit)
 		}
 	}
+}
+
+// peak is the most memory that the server itself has had resident, in bytes.
+func (s *server) peak() int64 {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	return kilobytes(b, "VmHWM:")
+}
+
+// kilobytes finds a line of /proc that tells of kilobytes; it returns bytes.
+func kilobytes(text []byte, what string) int64 {
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, what); ok {
+			n, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 64)
+			return n << 10
+		}
+	}
+	return 0
 }

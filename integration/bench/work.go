@@ -14,11 +14,12 @@ import (
 
 // job is what an application process is told to do.
 type job struct {
-	Op    string // create, save, see
+	Op    string // create, save, see, stat
 	Dir   string
 	There string // see: the directory in which saves are awaited
 	From  int    // create: the number of the first file
 	Count int
+	Of    int  // stat: how many files there are to choose from
 	Sync  bool // fsync before each close
 }
 
@@ -61,6 +62,11 @@ func (j job) step(n int) (time.Duration, error) {
 		return j.write(filepath.Join(j.Dir, savedName), object(0, n), os.O_CREATE|os.O_TRUNC)
 	case "see":
 		return j.see(n)
+	case "stat":
+		name := filepath.Join(j.Dir, manyName(rand.IntN(j.Of)))
+		begun := time.Now()
+		_, err := os.Lstat(name)
+		return time.Since(begun), err
 	}
 	return 0, errors.New("no such job")
 }
