@@ -418,7 +418,7 @@ func (t *txn) setAside(ino Ino, row *nodeRow) error {
 }
 
 // Attach renames a local file to an object's name where no file is (for a name
-// that is taken, see Save.Consume). The object that was just removed from or
+// that is taken, see Save.Consume); a symbolic link there is replaced. The object that was just removed from or
 // renamed away from there is back with this content; so is, wherever it was,
 // the Origin of the local file; otherwise the file becomes a new object and
 // keeps its Ino. *InvalidError leaves everything as it was.
@@ -481,13 +481,17 @@ func (t *txn) mayAttach(row, dir *nodeRow, parent Ino, name string) error {
 	if row.Kind != KindLocal || isLocalPlace(dir, name) {
 		return fmt.Errorf("%w: %q is no name for an object", ErrInvalidName, name)
 	}
-	if err := t.checkName(parent, dir, name); err != nil {
-		return err
-	}
 	if !t.s.mayWrite() {
 		return ErrReadOnly
 	}
-	return nil
+	if there, err := lookupName(t, parent, name); err == nil {
+		if old, err := getNode(t, there); err == nil && old.Kind == KindLink {
+			if err := t.consume(there); err != nil {
+				return err
+			}
+		}
+	}
+	return t.checkName(parent, dir, name)
 }
 
 // attach makes a local file an object, which save gives its content, and returns

@@ -57,3 +57,24 @@ func TestLinkFromElsewhere(t *testing.T) {
 	o.remove("k")
 	w.expect("DELETE k")
 }
+
+// TestRefusedSaveLeavesLink renames local files onto a symbolic link: one that is
+// refused leaves it where it is.
+func TestRefusedSaveLeavesLink(t *testing.T) {
+	m := mount(t, fs.Options{})
+	m.sh(`echo '{"a":1}' > a.json; ln -s a.json l.json; printf '{"a":' > .bad; echo '{"a":2}' > .good`)
+	if got := m.fails(`LC_ALL=C mv -f .bad l.json`); !strings.Contains(got, "Input/output error") {
+		t.Errorf("complained %q, want EIO", got)
+	}
+	m.want(`readlink l.json; cat .bad l.json; ls`, "a.json\n{\"a\":{\"a\":1}\na.json\nl.json\n")
+	m.want(`mv -f .good l.json; stat -c %F l.json; cat l.json a.json; ls -A`,
+		"regular file\n{\"a\":2}\n{\"a\":1}\n.bad\na.json\nl.json\n")
+	m.settle("l.json")
+	if n := m.node("l.json"); n.Kind != echo.KindObject {
+		t.Errorf("got kind %v, want an object", n.Kind)
+	}
+
+	// What is no text becomes a blob; a link is replaced by it as well.
+	m.want(`ln -s a.json p.bin; printf '\0\1' > .blob; mv -f .blob p.bin; stat -c '%F %s' p.bin; ls -A`,
+		"regular file 2\n.bad\na.json\nl.json\np.bin\n")
+}

@@ -38,6 +38,7 @@ type renaming struct {
 	from, to place
 	src, dst echo.Node // dst is zero where nothing is
 	toLocal  bool      // the new name is one of this machine
+	overLink bool      // a symbolic link is there, although dst is zero
 }
 
 func (r *renaming) replaces() bool { return r.dst.Ino != 0 }
@@ -181,17 +182,20 @@ func (r *renaming) moveLink() error {
 	return nil
 }
 
-// replaceLink renames a file to where a symbolic link is, which is removed.
+// replaceLink renames a file to where a symbolic link is, which goes in the same
+// step: a save that is refused leaves it.
 func (r *renaming) replaceLink() error {
 	if r.src.Kind.IsFile() {
 		return r.move()
 	}
-	r.t.expect(entryKey{r.to.parent, r.to.name, r.dst.Ino})
-	if err := r.t.repo.Remove(r.ctx, r.dst.Ino); err != nil {
-		return err
+	link := entryKey{r.to.parent, r.to.name, r.dst.Ino}
+	r.t.expect(link)
+	r.dst, r.overLink = echo.Node{}, true
+	err := r.attach()
+	if err != nil {
+		r.t.isExpected(link) // not any more
 	}
-	r.dst = echo.Node{}
-	return r.run()
+	return err
 }
 
 // move renames a node that keeps its kind.
@@ -200,7 +204,7 @@ func (r *renaming) move() error {
 		r.t.bury(r.dst)
 	}
 	r.expectRemoved()
-	n, replaced, err := r.t.repo.Move(r.ctx, r.src.Ino, r.to.parent, r.to.name, r.replaces())
+	n, replaced, err := r.t.repo.Move(r.ctx, r.src.Ino, r.to.parent, r.to.name, r.replaces() || r.overLink)
 	if err != nil {
 		return err
 	}
