@@ -72,6 +72,11 @@
 //     comes after that. If it is slow, dead, or has more to do than it can, those
 //     who look see the truth and those who watch do not hear of it.
 //  2. What happened to a node since its last poke is told by one poke.
+//     And only what somebody hears is told: who watches is looked up in /proc,
+//     after the kernel was told of a change and before the helper is sent, so that
+//     nobody is missed who watched before it (listeners.go). That takes a twentieth
+//     of a processor at most, so while changes go on coming events may be two
+//     seconds late.
 //  3. The daemon never waits for the helper but in the goroutine that sends, for
 //     some seconds at most, and the helper never holds what the daemon needs.
 //  4. The helper follows no symbolic link, leaves no mount, and does nothing where
@@ -94,7 +99,10 @@
 // # Limits against POSIX
 //
 // No hard links, device nodes, or extended attributes that can be set; a
-// local file and an object cannot be exchanged. On read-only mounts, and for removed folders' contents, those who
+// local file and an object cannot be exchanged. Watches by dnotify, and those of a
+// process of another namespace that cannot be seen, are not found, unless the mount
+// is shared with other namespaces; those of a process that forbids to be looked
+// into are found from its first request on. On read-only mounts, and for removed folders' contents, those who
 // watch hear nothing of other devices.
 // Owner and group cannot be changed; asking for it is answered with success.
 // Sizes seen by fstat on a handle that is being written are those of the last

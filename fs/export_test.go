@@ -5,3 +5,6 @@ var AllowsOther = allowsOther
 
 // Told returns how often the kernel was told of a change of a node.
 func (fsys *FileSystem) Told() int64 { return fsys.tree.told.Load() }
+
+// Poked returns how many requests the helper was given.
+func (fsys *FileSystem) Poked() int64 { return fsys.tree.poked.Load() }

@@ -64,6 +64,8 @@ func (g gate) Lookup(cancel <-chan struct{}, h *fuse.InHeader, name string, out 
 		if st, ok := p.lookup(g.tree, place{echo.Ino(h.NodeId), name}, out); ok {
 			return st
 		}
+	} else if p != nil {
+		g.askers.note(h.Pid)
 	}
 	return g.tree.Lookup(cancel, h, name, out)
 }
@@ -134,6 +136,7 @@ func (g gate) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) f
 }
 
 func (g gate) OpenDir(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
+	g.askers.note(in.Pid)
 	if st := g.admit(&in.InHeader); st != fuse.OK {
 		return st
 	}

@@ -89,6 +89,8 @@ type mountEntry struct {
 	minor int // of the device: the number of a FUSE connection
 	point string
 	kind  string
+
+	shared bool // what is mounted or seen here is so in other namespaces too
 }
 
 // mounts lists the mounts of this process's namespace, later ones last.
@@ -126,6 +128,9 @@ func parseMountinfo(line string) (e mountEntry, ok bool) {
 	e.minor, err2 = strconv.Atoi(minor)
 	e.point = mountinfoUnescape.Replace(f[4])
 	e.kind = f[sep+1]
+	for _, option := range f[6:sep] {
+		e.shared = e.shared || strings.HasPrefix(option, "shared:")
+	}
 	return e, err1 == nil && err2 == nil
 }
 

@@ -33,10 +33,12 @@ type tree struct {
 	control *control
 	dirty   *dirtySet
 	watch   *watch
+	askers  *askers
 	ctx     context.Context // ends when the file system is closed
 
 	server atomic.Pointer[fuse.Server] // set by Init
 	told   atomic.Int64                // notifications about nodes so far
+	poked  atomic.Int64                // requests to the helper so far
 	mount  atomic.Int64                // the id of the mount in /proc/self/mountinfo, 0 while unknown
 
 	poker      atomic.Pointer[poker]      // nil: those who watch hear nothing of others' changes
@@ -64,7 +66,7 @@ func newTree(ctx context.Context, repo *echo.Repo, opts Options, proc procfs) *t
 		RawFileSystem: fuse.NewDefaultRawFileSystem(),
 		repo:          repo, opts: opts, log: opts.Logger, proc: newAuthors(proc),
 		owner: owner{uid: uint32(syscall.Geteuid()), gid: uint32(syscall.Getegid()), private: opts.AllowOther},
-		bases: newBases(proc), local: localDir{opts.LocalDir}, room: blob.NewRoom(opts.LocalDir, blob.DefaultReserve), dirty: newDirtySet(), watch: newWatch(), ctx: ctx,
+		bases: newBases(proc), local: localDir{opts.LocalDir}, room: blob.NewRoom(opts.LocalDir, blob.DefaultReserve), dirty: newDirtySet(), watch: newWatch(), askers: newAskers(), ctx: ctx,
 		files: make(map[echo.Ino]*file), handles: make(map[uint64]handle),
 		sources: newLRU[echo.Ino, source](maxSources), departed: newLRU[place, departure](maxDeparted),
 		own: make(map[entryKey]time.Time),

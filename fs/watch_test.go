@@ -308,6 +308,44 @@ func TestLocalSavesAreNotPoked(t *testing.T) {
 	}
 }
 
+// TestOnlyWhatIsWatchedIsPoked brings many files that nobody watches, and some that
+// somebody does: only of these the helper hears. Who begins to watch hears of what
+// comes from then on.
+func TestOnlyWhatIsWatchedIsPoked(t *testing.T) {
+	m, o := mountShared(t)
+	o.mkdir("quiet")
+	o.mkdir("loud")
+	for i := range 100 {
+		o.write(fmt.Sprintf("quiet/f%d.json", i), `{"v":1}`)
+	}
+	o.sync()
+	m.want(`ls quiet | wc -l`, "100\n")
+	w := m.inotify("loud")
+	for i := range 3 {
+		o.write(fmt.Sprintf("quiet/f%d.json", i), `{"v":2}`)
+		o.write(fmt.Sprintf("loud/f%d.json", i), `{"v":2}`)
+		o.sync()
+		w.expect(fmt.Sprintf("CREATE f%d.json", i))
+	}
+	if got := m.fsys.Poked(); got < 3 || got > 6 {
+		t.Errorf("the helper was sent %d times, want once for each of three files, or little more", got)
+	}
+	file := m.inotify("quiet/f7.json") // a watch of the file alone
+	o.write("quiet/f8.json", `{"v":3}`)
+	o.write("quiet/f7.json", `{"v":3}`)
+	o.sync()
+	file.expect("MODIFY ")
+	before := m.fsys.Poked()
+	o.rename("quiet/f9.json", "loud/g.json")
+	o.rename("loud/f0.json", "quiet/g.json")
+	o.sync()
+	w.expect("MOVED_TO g.json")
+	w.expect("MOVED_FROM f0.json")
+	if got := m.fsys.Poked() - before; got > 4 {
+		t.Errorf("two moves: the helper was sent %d times", got)
+	}
+}
+
 func TestTailFollowsRemoteChanges(t *testing.T) {
 	m, o := mountShared(t)
 	o.write("log.txt", "one\n")
