@@ -26,6 +26,8 @@ type chunks struct {
 	demanded map[blob.Address]*demand  // what somebody waits for right now
 	pins     map[blob.Address]struct{} // put since chunks were last collected
 	saving   int                       // saves that have put chunks and not named them yet
+	names    []blob.Address            // versions that were named, the last of them
+	named    uint64                    // how many were named before these
 	holds    map[blob.Address]int      // roots that are in use
 	newHolds []blob.Address            // since a collection began
 }
@@ -77,6 +79,7 @@ func (t *txn) noteVersions(id doc.ObjectID, before, after *doc.Value, own bool) 
 			continue
 		}
 		t.putRow(key(tableBlob, t.s.id, id, v.Root), &blobRow{Size: v.Size, Rev: v.Rev})
+		t.after = append(t.after, func() { t.s.chunks.noteName(v.Root) })
 		if !own && !slices.Contains(t.own, v.Root) {
 			t.want(v)
 		}
@@ -197,8 +200,12 @@ func (s *Space) WantedChunks(limit int, skip func([32]byte) bool) [][32]byte {
 	for _, a := range now {
 		take(a)
 	}
+	missing := c.missing
+	if s.Relays() {
+		missing = s.kept.missing
+	}
 	if len(out) < limit {
-		for _, a := range c.missing(skip) {
+		for _, a := range missing(skip) {
 			take(a)
 		}
 	}
@@ -268,6 +275,7 @@ func (c *chunks) settleWant(root blob.Address) {
 	c.mu.Lock()
 	delete(c.wants, root)
 	c.mu.Unlock()
+	c.noteName(root) // its chunks are known now
 	c.s.repo.hub.publish([]Event{{What: Chunks, Space: c.s.id}})
 }
 
@@ -287,7 +295,11 @@ func (s *Space) PutChunk(a [32]byte, sealed []byte) error {
 		return fmt.Errorf("chunk %s: other bytes came: %w", blob.Address(a), ErrPeerFault)
 	}
 	c := s.chunks
-	if err := c.put(a, sealed); err != nil {
+	put := c.put
+	if s.Relays() {
+		put = s.kept.put
+	}
+	if err := put(a, sealed); err != nil {
 		return err
 	}
 	c.mu.Lock()

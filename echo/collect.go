@@ -70,6 +70,10 @@ func (s *Space) CollectChunks(ctx context.Context, retention time.Duration) (fre
 	c := s.chunks
 	c.collecting.Lock()
 	defer c.collecting.Unlock()
+	if s.Relays() {
+		freed, err := s.kept.collect(ctx)
+		return freed, wrapf(err, "collect chunks")
+	}
 	keep, err := c.mark(ctx, s.repo.now().Add(-retention).UnixMilli())
 	if err != nil {
 		return 0, fmt.Errorf("collect chunks: %w", err)

@@ -118,6 +118,9 @@ type docChange struct {
 // settleInclusion decides again which of the contested entries count.
 func (t *txn) settleInclusion() error {
 	t.unsettled = false
+	if t.s.Relays() {
+		return nil // no entry counts for it
+	}
 	c := &contest{facts: map[entryRef]halo.EntryFacts{}, data: map[entryRef]halo.Data{}, holder: map[docChange]entryRef{},
 		applied: map[entryRef]bool{}, subject: map[entryRef]bool{}, docs: map[doc.DocumentID]bool{}}
 	if err := t.findContested(c); err != nil || len(c.subject) == 0 {

@@ -112,6 +112,11 @@ func (t *txn) ingest(feed halo.FeedID, from uint64, entries []*halo.Entry) (uint
 	if err != nil {
 		return 0, err
 	}
+	if t.s.Relays() {
+		if err := t.chargeEntries(author.Device, entries); err != nil {
+			return 0, err
+		}
+	}
 	row.Device, row.Identity = author.Device, author.Identity
 	for i, e := range entries {
 		if err := t.keep(e, row); err != nil {
@@ -178,6 +183,9 @@ func (t *txn) take(e *halo.Entry, author halo.Author, denied error) error {
 	if denied != nil {
 		return t.note(e, void(denied))
 	}
+	if t.s.Relays() {
+		return t.note(e, verdict{state: entrySealed})
+	}
 	v, err := t.beyond(e)
 	if err == nil && v.state == entryApplied {
 		v, err = t.apply(e, author)
@@ -208,6 +216,9 @@ func (t *txn) note(e *halo.Entry, v verdict) error {
 	case entryApplied:
 		t.delete(k)
 		t.after = append(t.after, func() { delete(t.s.waiting, ref) })
+		return nil
+	case entrySealed:
+		t.putRow(k, &waitingRow{State: entrySealed})
 		return nil
 	case entryPending:
 		delete(t.resolved, ref)
@@ -469,6 +480,9 @@ func (t *txn) prepareImport(docs map[doc.DocumentID]*mergedDoc, imported halo.Im
 // that began to wait in this very transaction among them. Each round but the
 // last applies one at least, so there are no more rounds than entries.
 func (t *txn) retryWaiting() error {
+	if t.s.Relays() {
+		return nil
+	}
 	for progress := true; progress; {
 		progress = false
 		for _, ref := range t.waitingRefs() {

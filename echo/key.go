@@ -48,6 +48,9 @@ const (
 	tableOnce       byte = 0x32 // space, folder or zero for the root, object id -> nothing: lay there once, and is declared elsewhere or deleted
 	tableBlob       byte = 0x20 // space, object id, root -> blobRow: versions of blobs that it names, or did
 	tableBeside     byte = 0x21 // space, object id, root -> ino of a version that is shown beside its object
+	tableKeptChunk  byte = 0x50 // space, chunk -> keptChunk: chunks that were named to a relay
+	tableUse        byte = 0x51 // space, device, 1 or 2 -> useRow: bytes of entries, of chunks that a relay keeps
+	tableFloor      byte = 0x52 // space -> floorRow: what the host of the invitation had
 	tableBlobWant   byte = 0x22 // space, root -> wantRow: versions of which chunks are missing
 	tableAsOf       byte = 0x2d // revocation -> milliseconds: until when what came from its devices counts, as it was said here
 	tableActor      byte = 0x1b // space, document id, actor -> actorRow: its last change

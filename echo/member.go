@@ -2,6 +2,7 @@ package echo
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -142,13 +143,17 @@ func (s *Space) AddCredentials(ctx context.Context, raw [][]byte) (int, error) {
 		if added == 0 {
 			return nil
 		}
-		could := s.mayWrite()
+		could, relayed := s.mayWrite(), s.Relays()
 		s.refresh()
+		if relayed != s.Relays() {
+			t.tellHidden(!relayed)
+		}
 		t.event(Event{What: Members})
 		if could != s.mayWrite() {
 			t.tellModes()
 		}
 		t.rotateIfLeaked()
+		t.grantLate()
 		return nil
 	})
 	if err == nil && mine {
@@ -221,10 +226,15 @@ func (t *txn) grantKeys(id halo.IdentityID, device halo.DeviceID) error {
 		return fmt.Errorf("device %s: %w", device.Short(), halo.ErrUnknown)
 	}
 	granted := map[halo.EpochID]bool{}
+	reads := t.s.State().Role(id).Reads()
 	for _, w := range t.s.State().Wraps(device) {
-		granted[w.Epoch] = granted[w.Epoch] || !w.Swarm
+		granted[w.Epoch] = granted[w.Epoch] || !w.Swarm || !reads
 	}
-	for _, k := range t.s.EpochKeys() {
+	keys := t.s.EpochKeys()
+	if !reads {
+		keys = keys[:min(len(keys), relayEpochs)]
+	}
+	for _, k := range keys {
 		if granted[k.ID(t.s.id)] {
 			continue
 		}
@@ -256,6 +266,9 @@ func (r *Repo) Join(ctx context.Context, a Admission) (*Space, error) {
 	graph, err := r.loadAdmission(a.Space, a.Credentials)
 	if err != nil {
 		return nil, fmt.Errorf("join space: %w", err)
+	}
+	if graph.State().Role(r.me.id) == halo.RoleRelay {
+		a.Name = cmp.Or(a.Name, "relay-"+a.Space.Short()) // the host does not tell it
 	}
 	s, err := r.addSpace(ctx, graph, a.Name)
 	if err != nil {

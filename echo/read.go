@@ -42,11 +42,30 @@ func (r *Repo) nodeOf(ino Ino, row *nodeRow) Node {
 
 // Lookup returns the child of a directory by its shown name.
 func (r *Repo) Lookup(parent Ino, name string) (Node, error) {
+	if r.hides(parent) {
+		return Node{}, fmt.Errorf("%q: %w", name, ErrNotFound)
+	}
 	ino, err := lookupName(r.store, parent, name)
 	if err != nil {
 		return Node{}, fmt.Errorf("%q: %w", name, err)
 	}
 	return r.Node(ino)
+}
+
+// hides reports whether nothing in a directory is shown: it is the root of a space
+// of which this device is a relay.
+func (r *Repo) hides(dir Ino) bool {
+	if r.relays.Load() == 0 {
+		return false
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	for _, s := range r.spaces {
+		if s.ino == dir {
+			return s.Relays()
+		}
+	}
+	return false
 }
 
 // listPage is how many children are read at a time, so that a listing of a
@@ -57,6 +76,9 @@ const listPage = 512
 // ascending order of Ino (the cursor of a readdir), until fn returns false.
 // Entries made while it runs may be seen or not; every other one is seen once.
 func (r *Repo) List(parent, after Ino, fn func(Node) bool) error {
+	if r.hides(parent) {
+		return nil
+	}
 	end := prefixEnd(key(tableList, parent))
 	for {
 		page := make([]Ino, 0, listPage)

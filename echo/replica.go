@@ -120,7 +120,7 @@ func (s *Space) Behind() []Behind {
 	state, acks := s.State(), s.acks()
 	v, _ := s.Vector()
 	var out []Behind
-	for _, d := range state.ActiveDevices() {
+	for _, d := range slices.Concat(state.ActiveDevices(), state.RelayDevices()) {
 		if d.ID == s.repo.me.device {
 			continue
 		}
@@ -149,13 +149,19 @@ type SpaceInfo struct {
 	Waiting     int // entries that wait for others
 	Unsettled   int // new objects that do not replicate yet
 	Behind      []Behind
+	Floor       uint64     // entries that the host of the invitation had and that have not come
+	Relay       *RelayInfo // nil where this device is no relay of it
 }
 
 // Info returns numbers about the space. It reads all of the space's rows.
 func (s *Space) Info(_ context.Context) (SpaceInfo, error) {
 	state := s.State()
 	info := SpaceInfo{ID: s.id, PublicID: s.PublicID(), Name: s.Name(), Members: len(state.Members()),
-		Role: state.Role(s.repo.me.id).String(), Behind: s.Behind()}
+		Role: state.Role(s.repo.me.id).String(), Behind: s.Behind(), Floor: s.BelowFloor()}
+	if relay, ok := s.RelayInfo(); ok {
+		info.Relay = &relay
+		return info, nil
+	}
 	err := scanPrefix(s.repo.store, key(tableObject, s.id), func(_, v []byte) bool {
 		var row objectRow
 		if decodeRow(v, &row) == nil && row.Ino != 0 && !row.Deleted && row.Kind != 0 {

@@ -59,6 +59,7 @@ type Options struct {
 	HoldFor     time.Duration    // how long; DefaultHoldFor if zero
 	DraftQuota  int64            // DefaultDraftQuota if zero
 	Retention   time.Duration    // of versions of blobs that were replaced; DefaultBlobRetention if zero
+	RelayQuota  Quota            // of what is kept for others as a relay; DefaultRelaySpace and DefaultRelayDevice where 0
 	Now         func() time.Time // time.Now if nil
 	Logger      *slog.Logger     // slog.Default() if nil
 }
@@ -81,6 +82,7 @@ type Repo struct {
 	stopped chan struct{} // closed when settler, collector and sealer have ended
 	kick    chan struct{} // wakes the settler
 
+	relays      atomic.Int64 // spaces of which this device is a relay
 	sleepsUntil atomic.Int64 // ms: when the settler wakes by itself
 
 	mu     sync.RWMutex // guards the below
@@ -105,6 +107,8 @@ func Open(ctx context.Context, opts Options) (*Repo, error) {
 	opts.HoldAfter = cmp.Or(opts.HoldAfter, DefaultHoldAfter)
 	opts.HoldFor = cmp.Or(opts.HoldFor, DefaultHoldFor)
 	opts.Retention = cmp.Or(opts.Retention, DefaultBlobRetention)
+	opts.RelayQuota.Space = cmp.Or(opts.RelayQuota.Space, DefaultRelaySpace)
+	opts.RelayQuota.Device = cmp.Or(opts.RelayQuota.Device, DefaultRelayDevice)
 	if opts.Chunks == nil {
 		opts.Chunks = func(SpaceID) (blob.Store, error) { return blob.NewMem(), nil }
 	}
@@ -171,7 +175,7 @@ func (r *Repo) load(ctx context.Context) error {
 	for _, s := range r.spacesWithOwn() {
 		r.resumeRevocations(ctx, s)
 		s.unsettled = s.State().Limited() // the vault may have ended before it was obeyed
-		if len(s.waiting) == 0 && !s.unsettled {
+		if len(s.waiting) == 0 && !s.unsettled && !s.sealed {
 			continue
 		}
 		if err := s.update(ctx, (*txn).retryWaiting); err != nil {

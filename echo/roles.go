@@ -40,12 +40,28 @@ func (s *Space) SetRole(ctx context.Context, who halo.IdentityID, role halo.Role
 		if err := t.issue(p); err != nil {
 			return err
 		}
-		if role.Reads() {
-			return nil
+		switch {
+		case !role.Reads():
+			return t.rotate(halo.RotateMember)
+		case !was.Reads():
+			return t.grantAll(who)
 		}
-		return t.rotate(halo.RotateMember)
+		return nil
 	})
 	return wrapf(err, "change role")
+}
+
+// grantAll grants the keys to all devices of a member that could not read before.
+func (t *txn) grantAll(who halo.IdentityID) error {
+	for _, d := range t.s.State().Devices(who) {
+		if !d.Active() {
+			continue
+		}
+		if err := t.grantKeys(who, d.ID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // RemoveMember ends a membership: of what the member wrote counts what is known

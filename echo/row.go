@@ -158,6 +158,7 @@ const (
 	entryQuarantined                   // the core did not survive it here
 	entryLate                          // beyond its feed's cut, and nothing that counts builds on it
 	entryHeld                          // of a revoked device's feed that nobody has sealed yet
+	entrySealed                        // stored by a relay, which cannot open it
 )
 
 type revisionRow struct {

@@ -33,6 +33,9 @@ type Space struct {
 	name   atomic.Pointer[string]
 	writer atomic.Bool // this device may write
 
+	relaying   atomic.Bool // this device stores what it cannot read
+	aboveFloor atomic.Bool // all that the host of the invitation had is here
+
 	// mu is held by one writer at a time, through the whole of a transaction:
 	// what a space says is one sequence. Readers take the store as it is.
 	mu      sync.Mutex
@@ -42,11 +45,13 @@ type Space struct {
 	schemas map[string]*model.Schema // by type, as far as they were looked up
 
 	unsettled bool // which entries count is to be decided again
+	sealed    bool // what was stored as a relay is to be opened
 
 	lost map[halo.DeviceID]time.Time // revoked devices with feeds that nobody sealed, and since when that is known
 
 	removals removals
 	chunks   *chunks
+	kept     *kept
 
 	feedsMu sync.RWMutex             // guards feeds; taken under mu
 	feeds   map[halo.FeedID]*feedRow // all of them, as stored; rows are not changed
@@ -56,6 +61,7 @@ type Space struct {
 	keysMu  sync.RWMutex // guards the below
 	keys    map[halo.EpochID]halo.EpochKey
 	epoch   halo.EpochKey            // the current one; zero while it is not known here
+	swarms  []halo.SwarmSecret       // by which others are met
 	devices map[halo.DeviceID]string // names
 }
 
@@ -124,12 +130,17 @@ func (r *Repo) openSpace(_ context.Context, id SpaceID) (*Space, error) {
 	if err := s.chunks.load(); err != nil {
 		return nil, err
 	}
+	s.kept = newKept(s)
+	if err := s.kept.load(); err != nil {
+		return nil, err
+	}
 	s.ino = s.row.Ino
 	name := s.row.Name // the row is changed in place
 	s.name.Store(&name)
 	if err := s.loadCredentials(); err != nil {
 		return nil, err
 	}
+	s.setRelaying(s.graph.State())
 	if err := s.loadFeeds(); err != nil {
 		return nil, err
 	}
@@ -186,6 +197,9 @@ func (s *Space) loadFeeds() error {
 }
 
 func (s *Space) loadWaiting() error {
+	if s.Relays() {
+		return nil // nothing waits: nothing is applied
+	}
 	prefix := key(tableWaiting, s.id)
 	var bad error
 	err := scanPrefix(s.repo.store, prefix, func(k, v []byte) bool {
@@ -196,6 +210,7 @@ func (s *Space) loadWaiting() error {
 		if row.State == entryPending || row.State == entryQuarantined { // what the engine did not survive may have been bad luck: tried once per start
 			s.waiting[parseEntryRef(k[len(prefix):])] = struct{}{}
 		}
+		s.sealed = s.sealed || row.State == entrySealed
 		return true
 	})
 	if err == nil {
@@ -227,11 +242,13 @@ func (s *Space) refresh() {
 			s.repo.log.Error("keep epoch key", "space", s.Name(), "error", err)
 		}
 	}
+	s.setRelaying(state)
 	s.leaveCutFeed(state)
+	swarms := s.readSwarms(state, all)
 	current, ok := state.CurrentEpoch()
 	devices := s.readDeviceNames(all)
 	s.keysMu.Lock()
-	s.keys, s.devices = all, devices
+	s.keys, s.devices, s.swarms = all, devices, swarms
 	s.epoch = halo.EpochKey{}
 	if ok {
 		s.epoch = all[current.ID]

@@ -121,6 +121,13 @@ func (s *Space) transact(ctx context.Context, remote bool, fn func(*txn) error) 
 // failure is tried again with the next transaction. It does not end with ctx,
 // which may be a session's with a peer who was just removed.
 func (s *Space) settleCounts(ctx context.Context) (events []Event) {
+	if s.sealed && !s.repo.closed.Load() {
+		opened, err := s.openSealed(context.WithoutCancel(ctx))
+		if err != nil {
+			s.repo.log.Warn("open what was stored as a relay", "space", s.Name(), "error", err)
+		}
+		events = opened
+	}
 	for range maxRounds {
 		if !s.unsettled || s.repo.closed.Load() {
 			return events

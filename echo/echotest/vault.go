@@ -207,7 +207,11 @@ func (v *Vault) Invite(space *echo.Space, guest *Vault, role halo.Role) *echo.Sp
 	if err != nil {
 		v.tb.Fatal(err)
 	}
-	joined, err := guest.Join(ctx, echo.Admission{Space: space.ID(), Credentials: creds, Name: space.Name()})
+	name := space.Name()
+	if role == halo.RoleRelay {
+		name = "" // it is not told
+	}
+	joined, err := guest.Join(ctx, echo.Admission{Space: space.ID(), Credentials: creds, Name: name})
 	if err != nil {
 		v.tb.Fatal(err)
 	}
