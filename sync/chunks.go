@@ -127,6 +127,7 @@ type chunkPeer struct {
 	p       *peer
 	space   ChunkSpace
 	wake    chan struct{} // one slot: there may be something to ask for
+	naming  chan struct{} // one slot: there may be something to name
 	serving chan struct{} // one slot: there is something to answer
 
 	mu    sync.Mutex // guards the below
@@ -141,15 +142,15 @@ func newChunkPeer(p *peer) *chunkPeer {
 	if !ok {
 		return nil
 	}
-	return &chunkPeer{p: p, space: space, wake: make(chan struct{}, 1), serving: make(chan struct{}, 1),
+	return &chunkPeer{p: p, space: space, wake: make(chan struct{}, 1), naming: make(chan struct{}, 1), serving: make(chan struct{}, 1),
 		nones: make(map[[32]byte]time.Time)}
 }
 
 // run fetches and serves until ctx ends or the session does.
 func (c *chunkPeer) run(ctx context.Context) error {
 	var wg sync.WaitGroup
-	errs := make(chan error, 3)
-	for _, f := range []func(context.Context) error{c.fetch, c.receive, c.serve} {
+	errs := make(chan error, 4)
+	for _, f := range []func(context.Context) error{c.fetch, c.receive, c.serve, c.name} {
 		wg.Go(func() { errs <- f(ctx) })
 	}
 	err := <-errs
@@ -248,7 +249,7 @@ func (c *chunkPeer) take(m chunk) error {
 		c.nones[m.Address] = time.Now().Add(chunkRetry)
 		c.mu.Unlock()
 	}
-	if err != nil {
+	if err != nil && !c.p.full(err, true) {
 		return c.p.blame("a chunk", err)
 	}
 	return nil

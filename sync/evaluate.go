@@ -115,6 +115,7 @@ func (p *peer) becomeReady(ctx context.Context) {
 	}
 	if p.chunks != nil {
 		poke(p.chunks.wake)
+		poke(p.chunks.naming)
 		poke(p.chunks.serving)
 	}
 	for _, v := range vouchers {

@@ -69,6 +69,7 @@ func (x *exchange) refresh() {
 		poke(p.wake)
 		if p.chunks != nil {
 			poke(p.chunks.wake)
+			poke(p.chunks.naming)
 		}
 	}
 }

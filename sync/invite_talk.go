@@ -110,12 +110,21 @@ func (inv *Invitation) talk(t *talk) error {
 func (inv *Invitation) offer() (*halo.Offer, error) {
 	offer := &halo.Offer{Kind: inv.invite.Kind, Inviter: inv.n.repo.IdentityCredentials()}
 	if inv.space != nil {
-		offer.Space, offer.Name, offer.Role = inv.made.Space, inv.space.Name(), inv.made.Role
+		offer.Space, offer.Name, offer.Role = inv.made.Space, inv.shownName(), inv.made.Role
 	}
 	if _, err := rand.Read(offer.Challenge[:]); err != nil {
 		return nil, fmt.Errorf("read random bytes: %w", err)
 	}
 	return offer, nil
+}
+
+// shownName is the name of the space that the guest is told: none for a relay,
+// which must not learn it.
+func (inv *Invitation) shownName() string {
+	if inv.made.Role == halo.RoleRelay {
+		return ""
+	}
+	return inv.space.Name()
 }
 
 // member reports whether the guest has what it is invited to, and did not get
@@ -258,6 +267,9 @@ func (inv *Invitation) commit(t *talk, join *halo.Join, guest joiner) error {
 		admit.Credential = credential
 	}
 	admit.Hints = halo.Hints{URLs: inv.invite.URLs, Name: space.Name()}
+	if inv.space != nil {
+		admit.Hints.Name = inv.shownName()
+	}
 	return deliver(t, list, admit, guest)
 }
 

@@ -334,6 +334,9 @@ func (g *guest) admitted(t *talk, offer *halo.Offer, m *halo.Admit, raw []byte, 
 	}
 	space, err := g.n.repo.Join(t.ctx, m.Space, name, list)
 	if err == nil {
+		err = keepFloor(space, m.Floor)
+	}
+	if err == nil {
 		err = g.n.repo.Flush()
 	}
 	if err != nil {
@@ -348,6 +351,19 @@ func (g *guest) admitted(t *talk, offer *halo.Offer, m *halo.Admit, raw []byte, 
 		g.n.AddSignal(url)
 	}
 	return space, nil
+}
+
+// keepFloor remembers what the host has: whoever shows less is stale.
+func keepFloor(space Space, marks []halo.FeedMark) error {
+	keeper, ok := space.(FloorKeeper)
+	if !ok {
+		return nil
+	}
+	floor := Vector{}
+	for _, m := range marks {
+		floor[m.Feed] = Position{Next: m.Seq + 1, Last: m.Entry}
+	}
+	return keeper.SetFloor(floor)
 }
 
 var _ host = (*guest)(nil)

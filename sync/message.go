@@ -33,6 +33,8 @@ const (
 	kindWays kind = kindReserved + iota
 	kindCarry
 	kindVoucher
+	kindChunkNames
+	kindNoRoom
 )
 
 // Kinds of the exchange of chunks (chunks.go).
@@ -261,6 +263,10 @@ func decodeMessage(b []byte) (message, error) {
 		return decodeAs[share](body)
 	case kindVoucher:
 		return decodeAs[voucher](body)
+	case kindChunkNames:
+		return decodeAs[chunkNames](body)
+	case kindNoRoom:
+		return decodeAs[noRoom](body)
 	}
 	if k >= kindReserved {
 		return nil, nil

@@ -391,6 +391,10 @@ type PeerInfo struct {
 	Missing       uint64        // entries, and among own devices spaces, that it told of and that are not here
 	LastSeen      time.Time     // when something of it was last heard
 	Since         time.Time     // when it connected
+	Role          halo.Role     // of its identity
+	Lost          uint64        // entries it had acknowledged before, and did not hold when it connected
+	Ahead         uint64        // entries that it holds and that are not here
+	NoRoom        bool          // it keeps no more, since its quota is used up
 }
 
 // Peers returns the devices that are connected, one for each space.

@@ -39,6 +39,7 @@ type peer struct {
 	bulk    *rate.Limiter // bytes of the bulk lane
 	carries *rate.Limiter // boxes for other members
 	vouches *rate.Limiter // acknowledgements of other members
+	named   *rate.Limiter // chunks that it says count
 	began   time.Time
 	onReady func(*peer) // called once, when the peer is known to be a member
 	own     *ownPeer    // nil outside of the own space
@@ -75,6 +76,10 @@ type peer struct {
 	pinged    uint64
 	pingedAt  time.Time
 	rtt       time.Duration
+	compared  bool      // what it holds with what it had acknowledged
+	lost      uint64    // entries that it had acknowledged and did not hold when it connected
+	noRoom    time.Time // when it said last that it keeps no more
+	toldFull  time.Time // when it was told that
 }
 
 // settled is for which heads of both sides credentials were last compared.
@@ -183,6 +188,7 @@ func newPeer(x *exchange, s *session.Session, mine, remote hello, ready func(*pe
 		bulk:    rate.NewLimiter(inRate, inBurst),
 		carries: rate.NewLimiter(carryRate, carryBurst),
 		vouches: rate.NewLimiter(vouchRate, vouchBurst),
+		named:   rate.NewLimiter(nameRate, nameBurst),
 		began:   time.Now(), heard: time.Now(),
 		theirs: Vector{}, acked: Vector{}, pushed: Vector{}, toldAck: Vector{},
 		theirHeads: remote.Heads, toldHeads: mine.Heads, waysDue: true,

@@ -78,6 +78,11 @@ func (p *peer) handle(ctx context.Context, m message) error {
 			p.x.router.carried(p, m)
 		}
 		return nil
+	case chunkNames:
+		return p.handleNames(m)
+	case noRoom:
+		p.handleNoRoom()
+		return nil
 	case spaces:
 		return p.handleSpaces(m)
 	case share:
@@ -120,7 +125,7 @@ func (p *peer) handleEarly(ctx context.Context, m message) error {
 		}
 		p.mu.Unlock()
 		return nil
-	case carry:
+	case carry, noRoom:
 		return nil // who sent it tries again
 	}
 	return fmt.Errorf("before it proved to be a member: %w", ErrNotMember)
@@ -171,6 +176,7 @@ func (p *peer) handleAck(ctx context.Context, m ack) error {
 
 // keepAck stores what the peer holds durably.
 func (p *peer) keepAck(ctx context.Context) {
+	p.compareAck()
 	p.mu.Lock()
 	all := maps.Clone(p.acked)
 	p.mu.Unlock()
@@ -291,10 +297,13 @@ func (p *peer) apply(ctx context.Context) error {
 		}
 		_, err = p.x.ingest(ctx, m)
 		if err != nil {
-			if err := p.blame("entries", err); err != nil {
+			rest := retryIngest
+			if p.full(err, false) {
+				rest = noRoomWait
+			} else if err := p.blame("entries", err); err != nil {
 				return err
 			}
-			p.postpone(m)
+			p.postpone(m, rest)
 		}
 		if m.Done {
 			p.fetched(m)
@@ -304,9 +313,9 @@ func (p *peer) apply(ctx context.Context) error {
 }
 
 // postpone lets a feed rest after an error of our own.
-func (p *peer) postpone(m entries) {
+func (p *peer) postpone(m entries, rest time.Duration) {
 	p.mu.Lock()
-	p.retry[m.Feed] = time.Now().Add(retryIngest)
+	p.retry[m.Feed] = time.Now().Add(rest)
 	p.mu.Unlock()
 	p.x.progress(p, m.Feed, true)
 }

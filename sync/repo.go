@@ -14,8 +14,9 @@ type Space interface {
 	Name() string
 	// State returns who is a member, by the credentials that are known now.
 	State() *halo.State
-	// EpochKeys returns the epoch keys this device holds, the current one first.
-	EpochKeys() []halo.EpochKey
+	// SwarmSecrets returns what leads to the other devices: the secrets of the
+	// epochs of which this device holds one, the current one first.
+	SwarmSecrets() []halo.SwarmSecret
 
 	// Vector returns the entries this device holds and may send: they survive
 	// the death of the process.

@@ -164,13 +164,12 @@ func days(now time.Time) []uint64 {
 // refusals: who refused may have learned better.
 func (s *swarm) rearrange(now time.Time) {
 	wanted := make(map[halo.Topic]*meeting)
-	keys := s.space.EpochKeys()
+	secrets := s.space.SwarmSecrets()
 	var current halo.Topic
-	if len(keys) > 0 {
-		current = keys[0].Swarm(s.space.ID()).Topic(halo.UnixDay(now))
+	if len(secrets) > 0 {
+		current = secrets[0].Topic(halo.UnixDay(now))
 	}
-	for _, key := range keys[:min(len(keys), maxEpochs)] {
-		secret := key.Swarm(s.space.ID())
+	for _, secret := range secrets[:min(len(secrets), maxEpochs)] {
 		for _, day := range days(now) {
 			topic := secret.Topic(day)
 			wanted[topic] = newMeeting(topic, secret.SignalKey(topic), secret.NoisePSK(), s.n, s)
@@ -552,5 +551,6 @@ func (p *peer) info(mine Vector) PeerInfo {
 		Device: p.remote.Device, Identity: p.remote.Identity, RTT: p.rtt,
 		EntriesBehind: mine.behind(p.acked), LastSeen: p.heard, Since: p.began,
 		Missing: p.theirs.behind(mine) + p.own.missing(),
+		Role: p.role(), Lost: p.lost, Ahead: p.theirs.behind(mine), NoRoom: time.Since(p.noRoom) < 2*noRoomWait,
 	}
 }

@@ -90,12 +90,20 @@ func (v vault) ShareWith(ctx context.Context, space halo.SpaceID, device halo.De
 // IsPeerFault implements Repo.
 func (v vault) IsPeerFault(err error) bool { return errors.Is(err, echo.ErrPeerFault) }
 
+// IsNoRoom implements RoomKeeper.
+func (v vault) IsNoRoom(err error) bool { return errors.Is(err, echo.ErrNoRoom) }
+
 // vaultSpace makes a Space of an echo.Space.
 type vaultSpace struct{ *echo.Space }
 
 var (
 	_ Space      = vaultSpace{}
 	_ ChunkSpace = vaultSpace{}
+
+	_ RelaySpace  = vaultSpace{}
+	_ AckKeeper   = vaultSpace{}
+	_ FloorKeeper = vaultSpace{}
+	_ RoomKeeper  = vault{}
 )
 
 // Vector implements Space. The map is the caller's.
@@ -108,6 +116,12 @@ func (s vaultSpace) Vector() (Vector, error) {
 func (s vaultSpace) SetAck(ctx context.Context, device halo.DeviceID, v Vector) error {
 	return s.Space.SetAck(ctx, device, echo.Vector(v))
 }
+
+// Acked implements AckKeeper. The map is the caller's.
+func (s vaultSpace) Acked(device halo.DeviceID) Vector { return Vector(s.Space.Acked(device)) }
+
+// SetFloor implements FloorKeeper.
+func (s vaultSpace) SetFloor(floor Vector) error { return s.Space.SetFloor(echo.Vector(floor)) }
 
 // PeerName implements namer: the name of the member, else that of its device.
 func (s vaultSpace) PeerName(_ halo.IdentityID, device halo.DeviceID) string {

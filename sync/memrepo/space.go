@@ -223,6 +223,22 @@ func (s *Space) EpochKeys() (out []halo.EpochKey) {
 	return out
 }
 
+// SwarmSecrets implements sync.Space.
+func (s *Space) SwarmSecrets() (out []halo.SwarmSecret) {
+	for _, key := range s.EpochKeys() {
+		out = append(out, key.Swarm(s.id))
+	}
+	for _, w := range s.graph.State().Wraps(s.vault.DeviceID()) {
+		if !w.Swarm {
+			continue
+		}
+		if secret, err := s.vault.keys.UnwrapSwarm(s.id, w); err == nil {
+			out = append(out, secret)
+		}
+	}
+	return out
+}
+
 // SetAck implements sync.Space.
 func (s *Space) SetAck(_ context.Context, device halo.DeviceID, v echosync.Vector) error {
 	s.mu.Lock()

@@ -113,7 +113,7 @@ func (v *Vault) JoinSpace(id halo.SpaceID, name string, credentials [][]byte) (*
 	if _, ok := s.State().Member(v.issuer.Identity, v.DeviceID()); !ok {
 		return nil, errors.New("join: not a member")
 	}
-	if len(s.EpochKeys()) == 0 {
+	if len(s.SwarmSecrets()) == 0 {
 		return nil, errors.New("join: no key")
 	}
 	v.open(s)
