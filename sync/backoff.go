@@ -1,7 +1,9 @@
 package sync
 
 import (
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"echofs/halo"
@@ -60,4 +62,12 @@ func (n *Network) shunned(device halo.DeviceID) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return time.Now().Before(n.faults[device].until)
+}
+
+// Blamed returns the devices that sent what no correct device sends, since the
+// network was made, sorted: what they sent was refused.
+func (n *Network) Blamed() []halo.DeviceID {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.SortedFunc(maps.Keys(n.faults), compareDevices)
 }
