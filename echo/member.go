@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"echofs/halo"
@@ -321,6 +322,9 @@ func (s *Space) nameOf(state *halo.State, id halo.IdentityID) string {
 	if name, _ := s.repo.names(); id == s.repo.me.id && name != "" {
 		return name
 	}
+	if state.Role(id) == halo.RoleRelay {
+		return relayName(state, id.Short())
+	}
 	return id.Short()
 }
 
@@ -367,6 +371,10 @@ func (s *Space) deviceName(id halo.DeviceID) string {
 	defer s.keysMu.RUnlock()
 	if name, ok := s.devices[id]; ok {
 		return name
+	}
+	state := s.State()
+	if slices.ContainsFunc(state.RelayDevices(), func(d halo.Device) bool { return d.ID == id }) {
+		return relayName(state, id.Short())
 	}
 	return id.Short()
 }

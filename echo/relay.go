@@ -94,6 +94,15 @@ func rankOf(first bool) int {
 	return 0
 }
 
+// relayName is what a relay is called, which has no key to seal a name with: just
+// that where it is the only one, else with its short id.
+func relayName(state *halo.State, short string) string {
+	if len(state.RelayDevices()) == 1 {
+		return "relay"
+	}
+	return "relay-" + short
+}
+
 // setRelaying notes whether this device is a relay now; what was sealed for it is
 // opened where it is one no more. s.mu is held, or the space is not in use yet.
 func (s *Space) setRelaying(state *halo.State) {

@@ -329,6 +329,9 @@ func derivedLabel(id doc.ObjectID, s shape) string {
 // Export writes the space as an ECHO space archive: all documents, deleted
 // objects included, without keys and members.
 func (s *Space) Export(ctx context.Context, w io.Writer) error {
+	if s.Relays() {
+		return fmt.Errorf("export space: this device is a relay of it, which cannot read it: %w", halo.ErrNotAllowed)
+	}
 	if err := s.SettleAll(ctx); err != nil {
 		return fmt.Errorf("export space: %w", err)
 	}

@@ -551,6 +551,6 @@ func (p *peer) info(mine Vector) PeerInfo {
 		Device: p.remote.Device, Identity: p.remote.Identity, RTT: p.rtt,
 		EntriesBehind: mine.behind(p.acked), LastSeen: p.heard, Since: p.began,
 		Missing: p.theirs.behind(mine) + p.own.missing(),
-		Role: p.role(), Lost: p.lost, Ahead: p.theirs.behind(mine), NoRoom: time.Since(p.noRoom) < 2*noRoomWait,
+		Role:    p.role(), Lost: p.lost, Ahead: p.theirs.behind(mine), NoRoom: time.Since(p.noRoom) < 2*noRoomWait,
 	}
 }

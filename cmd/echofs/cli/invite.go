@@ -39,7 +39,7 @@ With --json: {"code","auth_code","expires"}, then one {"state"} a line.`,
 			})
 		},
 	}
-	c.Flags().StringVar(&req.Role, "role", "editor", "what the guest may do: reader, editor, admin or owner")
+	c.Flags().StringVar(&req.Role, "role", "editor", "what the guest may do: reader, editor, admin or owner; or relay, which keeps what it cannot read")
 	c.Flags().DurationVar(&req.Expires, "expires", defaultExpiry, "how long the code is good")
 	c.Flags().BoolVar(&req.NoAuthCode, "no-auth-code", false, "let the code alone admit, once (for scripts)")
 	c.Flags().BoolVar(&req.NoWait, "no-wait", false, "print the code and leave the waiting to the daemon")

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -18,20 +19,27 @@ import (
 func (a *app) serveCommand() *cobra.Command {
 	var f mountFlags
 	var unit bool
+	var quota relayQuota
 	c := &cobra.Command{
 		Use:   "serve",
-		Short: "Run the vault without a mount, as a member that is always there",
+		Short: "Run the vault without a mount, as a member or relay that is always there",
 		Long: `Run the vault without a mount: a member that is always there, so that others get
 what was saved while they were away from each other. It stays in the foreground
-until a signal. Make it a member as any other device: echofs join CODE.
+until a signal. Make it a member as any other: echofs join CODE.
+
+Invited as a relay (echofs invite SPACE --role relay) it keeps and hands on what
+it cannot read: entries and files stay encrypted, and it is not told the space's
+name. --quota bounds what it keeps of a space, --device-quota how much of that
+one device may fill.
 
 --unit prints a systemd unit that runs it:
 
   echofs serve --unit > ~/.config/systemd/user/echofs.service
   systemctl --user enable --now echofs && loginctl enable-linger
 
---signal, --ice and --no-lan are remembered in the vault's config.json.`,
-		Example: "  echofs serve --signal wss://rendezvous.example.org\n  echofs serve --unit",
+--signal, --ice, --no-lan and the quotas are remembered in the vault's
+config.json.`,
+		Example: "  echofs serve --signal wss://rendezvous.example.org\n  echofs serve --quota 200GiB --device-quota 50GiB\n  echofs serve --unit",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			home, err := vault.Home(a.home, a.getenv)
@@ -41,18 +49,37 @@ until a signal. Make it a member as any other device: echofs join CODE.
 			if unit {
 				return a.printUnit(home)
 			}
-			return a.serve(c, home, &f)
+			return a.serve(c, home, &f, quota)
 		},
 	}
 	fl := c.Flags()
 	fl.StringArrayVar(&f.signal, "signal", nil, "URL of a signaling server; may be repeated; \"\" for none")
 	fl.StringArrayVar(&f.ice, "ice", nil, "URL of a STUN or TURN server; may be repeated; \"\" for none")
 	fl.BoolVar(&f.noLAN, "no-lan", false, "do not look for devices on the local network")
+	fl.Var(&quota.space, "quota", "the most that is kept of a space as its relay (default 64GiB)")
+	fl.Var(&quota.device, "device-quota", "the most of it that one device may fill (default 32GiB)")
 	fl.BoolVar(&unit, "unit", false, "print a systemd unit, and do nothing else")
 	return c
 }
 
-func (a *app) serve(c *cobra.Command, home string, f *mountFlags) error {
+// relayQuota are the flags that bound what is kept for others; 0 for the default.
+type relayQuota struct{ space, device byteCount }
+
+// remember stores the quotas that were given.
+func (q relayQuota) remember(dir *vault.Dir) error {
+	if q == (relayQuota{}) {
+		return nil
+	}
+	config, err := dir.Config()
+	if err != nil {
+		return err
+	}
+	config.RelaySpace = cmp.Or(int64(q.space), config.RelaySpace)
+	config.RelayDevice = cmp.Or(int64(q.device), config.RelayDevice)
+	return dir.SetConfig(config)
+}
+
+func (a *app) serve(c *cobra.Command, home string, f *mountFlags, quota relayQuota) error {
 	ctx := c.Context()
 	if s, err := dialDaemon(ctx, home); err != nil {
 		return err
@@ -64,7 +91,7 @@ func (a *app) serve(c *cobra.Command, home string, f *mountFlags) error {
 	if err != nil {
 		return err
 	}
-	if err := f.remember(c, dir); err != nil {
+	if err := errors.Join(f.remember(c, dir), quota.remember(dir)); err != nil {
 		return err
 	}
 	v, err := vault.Open(ctx, vault.Options{Dir: dir, Wait: turnTimeout, Version: Version(), Getenv: a.getenv,

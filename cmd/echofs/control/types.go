@@ -79,6 +79,20 @@ type SpaceStatus struct {
 	Behind      []Behind `json:"behind"`
 	Peers       int      `json:"peers"`
 	State       string   `json:"state"`
+
+	Relay *RelayStatus `json:"relay,omitempty"` // where this device is a relay of it
+	// Unreached are the entries that the host of the invitation had, that have not
+	// come, and that no connected device has.
+	Unreached uint64 `json:"unreached,omitempty"`
+}
+
+// RelayStatus is what a relay keeps of a space.
+type RelayStatus struct {
+	Entries uint64 `json:"entries"`
+	Bytes   int64  `json:"bytes"`         // of entries and chunks
+	Quota   int64  `json:"quota"`         // the most bytes
+	Wanted  int    `json:"chunks_wanted"` // that were named and have not come
+	Refused uint64 `json:"refused"`       // how often there was no room since the vault was opened
 }
 
 // Behind is a device that has not acknowledged everything yet.
@@ -104,6 +118,10 @@ type Peer struct {
 	Path          string  `json:"path"` // lan, direct or relay
 	RTT           float64 `json:"rtt_ms"`
 	EntriesBehind uint64  `json:"entries_behind"`
+	Role          string  `json:"role"`
+	Ahead         uint64  `json:"entries_ahead"`     // that it has and this device has not
+	Lost          uint64  `json:"lost,omitempty"`    // entries it had acknowledged and did not have when it connected
+	NoRoom        bool    `json:"no_room,omitempty"` // a relay whose quota is used up
 }
 
 // Space is one line of `echofs space list`.

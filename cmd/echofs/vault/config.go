@@ -23,6 +23,9 @@ type Config struct {
 	Signal   []string `json:"signal"`    // URLs of signaling servers (ws, wss)
 	ICE      []string `json:"ice"`       // URLs of STUN and TURN servers
 	NoLAN    bool     `json:"no_lan"`    // do not look for devices on the local network
+
+	RelaySpace  int64 `json:"relay_space,omitempty"`  // bytes that are kept of a space as its relay; 0 for the default
+	RelayDevice int64 `json:"relay_device,omitempty"` // and of them of one device
 }
 
 // maxConfig bounds config.json, in bytes.

@@ -6,6 +6,7 @@ import (
 
 	"echofs/cmd/echofs/control"
 	"echofs/echo"
+	"echofs/halo"
 	echosync "echofs/sync"
 	"echofs/sync/lan"
 )
@@ -69,7 +70,8 @@ func (v *Vault) peers(context.Context, control.None) ([]control.Peer, error) {
 			continue // people know nothing of it
 		}
 		one := control.Peer{Device: p.Device.String(), Name: p.Device.Short(), Space: p.SpaceName, Path: p.Path,
-			RTT: float64(p.RTT.Microseconds()) / 1000, EntriesBehind: p.EntriesBehind}
+			RTT: float64(p.RTT.Microseconds()) / 1000, EntriesBehind: p.EntriesBehind,
+			Role: p.Role.String(), Ahead: p.Ahead, Lost: p.Lost, NoRoom: p.NoRoom}
 		if s, ok := v.repo.SpaceByID(p.Space); ok {
 			one.Name = deviceName(s, one.Device, one.Name)
 		}
@@ -135,6 +137,61 @@ func (v *Vault) networkWarnings() []control.Warning {
 			Fix: "see: echofs doctor"}}
 	}
 	return nil
+}
+
+// peerWarnings tells of devices that do not do what they should.
+func (v *Vault) peerWarnings() (out []control.Warning) {
+	for _, p := range v.connected() {
+		s, ok := v.repo.SpaceByID(p.Space)
+		if !ok {
+			continue
+		}
+		name := deviceName(s, p.Device.String(), p.Device.Short())
+		if p.Lost > 0 {
+			out = append(out, control.Warning{Code: "stale",
+				Message: fmt.Sprintf("%s: %s is stale: it came back without %d entries that it had acknowledged; it gets them again, and nothing goes back here", s.Name(), name, p.Lost),
+				Fix:     "if it was restored from an old copy this is harmless; else do not rely on it"})
+		}
+		if p.NoRoom {
+			out = append(out, control.Warning{Code: "no_room",
+				Message: fmt.Sprintf("%s: %s keeps no more: its quota is used up", s.Name(), name),
+				Fix:     "on that machine: echofs serve --quota SIZE --device-quota SIZE"})
+		}
+	}
+	if v.net == nil {
+		return out
+	}
+	for _, device := range v.net.Blamed() {
+		out = append(out, control.Warning{Code: "peer_fault",
+			Message: fmt.Sprintf("%s sent what no correct device sends; it was refused, and comes from others", v.nameOf(device)),
+			Fix:     "see the log; if it goes on, remove the member or the relay"})
+	}
+	return out
+}
+
+// nameOf returns the name that a device shows in any space.
+func (v *Vault) nameOf(device halo.DeviceID) string {
+	for _, s := range v.repo.Spaces() {
+		if name := deviceName(s, device.String(), ""); name != "" {
+			return name
+		}
+	}
+	return device.Short()
+}
+
+// unreached returns how many entries of those that the host of the invitation had
+// are neither here nor with any connected device.
+func (v *Vault) unreached(s *echo.Space, floor uint64) uint64 {
+	ahead, others := uint64(0), false
+	for _, p := range v.connected() {
+		if p.Space == s.ID() {
+			ahead, others = max(ahead, p.Ahead), true
+		}
+	}
+	if !others || ahead >= floor {
+		return 0
+	}
+	return floor - ahead
 }
 
 // hasOthers reports whether any space has another device than this one.

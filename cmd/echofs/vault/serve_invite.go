@@ -39,7 +39,7 @@ func (v *Vault) invite(ctx context.Context, req control.InviteRequest, send func
 	}
 	role, err := halo.ParseRole(req.Role)
 	if err != nil {
-		return control.WithHint(fmt.Errorf("invite: role %q: %w", req.Role, control.ErrUsage), "roles are reader, editor, admin and owner")
+		return control.WithHint(fmt.Errorf("invite: role %q: %w", req.Role, control.ErrUsage), "roles are reader, editor, admin, owner and relay")
 	}
 	if req.Expires < 0 || req.Expires > echosync.MaxInviteLife {
 		return fmt.Errorf("invite: it can be open for at most %v: %w", echosync.MaxInviteLife, control.ErrUsage)

@@ -46,6 +46,10 @@ func (v *Vault) spaceStatus(ctx context.Context, s *echo.Space) (control.SpaceSt
 	st := control.SpaceStatus{ID: info.PublicID, Name: info.Name, Role: strings.ToLower(info.Role), Objects: info.Objects,
 		Drafts: info.Drafts, Conflicts: info.Conflicts, Quarantined: info.Quarantined,
 		Behind: []control.Behind{}, Peers: v.peerCount(s.ID())}
+	if r := info.Relay; r != nil {
+		st.Relay = &control.RelayStatus{Entries: r.Entries, Bytes: r.Bytes, Quota: r.Quota, Wanted: r.Wanted, Refused: r.Refused}
+	}
+	st.Unreached = v.unreached(s, info.Floor)
 	for _, b := range info.Behind {
 		if b.Entries == 0 {
 			continue
@@ -87,7 +91,8 @@ func (v *Vault) warnings() []control.Warning {
 			Fix: "mend or discard some: echofs drafts list"})
 	}
 	out = append(out, v.recoveryWarnings()...)
-	return append(append(out, v.heldWarnings()...), v.networkWarnings()...)
+	out = append(append(out, v.heldWarnings()...), v.networkWarnings()...)
+	return append(out, v.peerWarnings()...)
 }
 
 func spaceWarnings(s control.SpaceStatus) (out []control.Warning) {
@@ -102,6 +107,14 @@ func spaceWarnings(s control.SpaceStatus) (out []control.Warning) {
 	if s.Quarantined > 0 {
 		out = append(out, control.Warning{Code: "quarantine", Message: fmt.Sprintf("%s: %d entries could not be used and are set aside, as those of removed members and lost devices are", s.Name, s.Quarantined),
 			Fix: "see: echofs audit " + s.Name})
+	}
+	if s.Unreached > 0 {
+		out = append(out, control.Warning{Code: "stale", Message: fmt.Sprintf("%s: the connected devices are stale: the inviter had %d entries that none of them has", s.Name, s.Unreached),
+			Fix: "they come when the inviter, or somebody who has them, is there; see: echofs peers"})
+	}
+	if s.Relay != nil && (s.Relay.Refused > 0 || s.Relay.Bytes > s.Relay.Quota/10*9) {
+		out = append(out, control.Warning{Code: "relay_quota", Message: fmt.Sprintf("%s: %d of %d MiB are kept for others; more was refused %d times", s.Name, s.Relay.Bytes>>20, s.Relay.Quota>>20, s.Relay.Refused),
+			Fix: "echofs serve --quota SIZE --device-quota SIZE"})
 	}
 	return out
 }

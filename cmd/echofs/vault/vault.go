@@ -138,6 +138,7 @@ func (v *Vault) openStore(ctx context.Context) error {
 	}
 	v.repo, err = echo.Open(ctx, echo.Options{Store: db, Engine: v.engine, Keys: v.keys, NameKey: v.keys.indexKey(), Identity: genesis,
 		Chunks:       v.openChunks,
+		RelayQuota:   echo.Quota{Space: v.config.RelaySpace, Device: v.config.RelayDevice},
 		IdentityName: v.config.Name, DeviceName: v.config.Device, Logger: v.log})
 	if err != nil {
 		return fmt.Errorf("open repository: %w", err)
