@@ -335,3 +335,27 @@ func TestFloor(t *testing.T) {
 		t.Errorf("%d entries are missing, want none", got)
 	}
 }
+
+// TestRemovedMemberWithTheRelaysStore: what a relay holds of the time after a
+// removal is of no use to who was removed, nor are the topics it knows.
+func TestRemovedMemberWithTheRelaysStore(t *testing.T) {
+	r := newRelayed(t, echo.Options{})
+	put(t, r.vaults["ada"], "notes/before.json", `{"a":1}`)
+	r.through("ada")
+	r.through("bob")
+	r.remove("ada", "bob")
+	put(t, r.vaults["ada"], "notes/after.json", `{"secret":1}`)
+	r.through("ada")
+	echotest.Send(t, r.relaySpace, r.spaces["bob"])
+	if got, want := r.shown("bob"), `before.json={"a":1}`; got != want {
+		t.Errorf("bob shows %s, want %s", got, want)
+	}
+	current, ok := r.spaces["ada"].State().CurrentEpoch()
+	if _, have := keyOf(r.spaces["bob"], current.ID); !ok || have {
+		t.Errorf("bob has the key of the new epoch: %v", have)
+	}
+	topic := r.relaySpace.SwarmSecrets()[0].Topic(1)
+	if slices.ContainsFunc(r.spaces["bob"].SwarmSecrets(), func(s halo.SwarmSecret) bool { return s.Topic(1) == topic }) {
+		t.Error("bob knows where the others meet")
+	}
+}
