@@ -3,6 +3,7 @@ package echo_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
@@ -143,5 +144,26 @@ func TestWatchSettling(t *testing.T) {
 	write(t, w.bob, "notes/f.json", `{"v":2}`)
 	if got, want := told(t, feed), []string{"change notes/f.json bob local"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestWatchTellsWhatIsLost does more than is kept before anybody looks.
+func TestWatchTellsWhatIsLost(t *testing.T) {
+	w := newWorld(t)
+	feed, err := w.ada.WatchFew(echo.RootIno, 6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer feed.Close()
+	for i := range 20 {
+		write(t, w.ada, fmt.Sprintf("notes/f%d.json", i), `{}`)
+	}
+	got := feed.Take()
+	if n := len(got); n < 2 || n > 7 || got[0].Event != echo.ChangeCreate || got[n-1].Event != echo.ChangeLost || got[n-1].N < 14 {
+		t.Errorf("got %+v, want what fits and how much is lost", got)
+	}
+	write(t, w.ada, "notes/f0.json", `{"v":1}`)
+	if got := feed.Take(); len(got) != 1 || got[0].Path != "notes/f0.json" {
+		t.Errorf("after that: got %+v, want the change alone", got)
 	}
 }

@@ -11,12 +11,13 @@ import (
 
 // Change is what happened to a file or folder, as people who watch are told.
 type Change struct {
-	Event  string    `json:"event"` // create, change, move, delete
+	Event  string    `json:"event"` // create, change, move, delete; lost
 	Path   string    `json:"path"`  // "<space>/…"; after a move where it is now
 	ID     string    `json:"id"`    // "" for what is gone and was never an object
 	Author string    `json:"author"`
-	Origin string    `json:"origin"` // local, remote
-	Time   time.Time `json:"time"`   // when it was seen here
+	Origin string    `json:"origin"`      // local, remote
+	Time   time.Time `json:"time"`        // when it was seen here
+	N      int       `json:"n,omitempty"` // lost: how many at least, anywhere in the vault; everything is to be looked at again
 }
 
 // The values of Change.Event and Change.Origin.
@@ -25,6 +26,7 @@ const (
 	ChangeChange = "change"
 	ChangeMove   = "move"
 	ChangeDelete = "delete"
+	ChangeLost   = "lost" // more happened between two Takes than is kept
 
 	OriginLocal  = "local"
 	OriginRemote = "remote"
@@ -32,7 +34,8 @@ const (
 
 // ChangeFeed collects what happens to objects below a directory. What happens to
 // one object between two Takes is one change: it takes room once, and whoever
-// makes changes never waits. Files of this machine are left out.
+// makes changes never waits. Files of this machine are left out. What happens to
+// more than maxPending nodes between two Takes is not told, but for that it was so.
 type ChangeFeed struct {
 	r     *Repo
 	sub   *Subscription
@@ -48,12 +51,17 @@ type seenAs struct {
 	changed  time.Time
 }
 
+// maxPending bounds what is kept for who does not Take, in events.
+const maxPending = 20_000
+
 // maxSeen bounds for how many nodes it is remembered what they were.
 const maxSeen = 10_000
 
 // Watch begins to collect the changes of a file or of what is below a directory;
 // RootIno is everything. The caller closes the feed.
-func (r *Repo) Watch(under Ino) (*ChangeFeed, error) {
+func (r *Repo) Watch(under Ino) (*ChangeFeed, error) { return r.watch(under, maxPending) }
+
+func (r *Repo) watch(under Ino, limit int) (*ChangeFeed, error) {
 	f := &ChangeFeed{r: r, paths: map[Ino]seenAs{}}
 	if under != RootIno {
 		var err error
@@ -61,7 +69,7 @@ func (r *Repo) Watch(under Ino) (*ChangeFeed, error) {
 			return nil, fmt.Errorf("watch: %w", err)
 		}
 	}
-	f.sub = r.Subscribe(Data | Added | Removed)
+	f.sub = r.hub.subscribe(Data|Added|Removed, limit)
 	return f, nil
 }
 
@@ -121,6 +129,9 @@ func (f *ChangeFeed) Take() []Change {
 			c.Time = now
 			out = append(out, c)
 		}
+	}
+	if n := f.sub.TakeLost(); n > 0 {
+		out = append(out, Change{Event: ChangeLost, Time: now, N: n})
 	}
 	return out
 }

@@ -215,7 +215,7 @@ func (r *Repo) Flush() error {
 
 // Subscribe tells about changes of the kinds in mask until the subscription is
 // closed.
-func (r *Repo) Subscribe(mask What) *Subscription { return r.hub.subscribe(mask) }
+func (r *Repo) Subscribe(mask What) *Subscription { return r.hub.subscribe(mask, 0) }
 
 func (r *Repo) getNumber(name string) (uint64, error) {
 	b, err := r.store.Get(key(tableMeta, name))

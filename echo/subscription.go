@@ -57,8 +57,10 @@ type Subscription struct {
 	hub    *hub
 	mask   What
 	notify chan struct{}
+	limit  int // of changes that are kept; 0: none
 
 	mu    sync.Mutex // guards the below
+	lost  int        // changes beyond the limit
 	seq   uint64     // counts recorded events
 	order []ordered
 	dirty map[eventKey]numbered
@@ -91,6 +93,16 @@ func (s *Subscription) Take() []Event {
 	}
 	s.order, s.dirty = nil, nil
 	return out
+}
+
+// TakeLost returns how many changes were left out since the last TakeLost because
+// there were more than the subscription keeps.
+func (s *Subscription) TakeLost() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.lost
+	s.lost = 0
+	return n
 }
 
 // Close ends the subscription; C receives no more.
@@ -132,6 +144,10 @@ func (s *Subscription) put(e Event) {
 		delete(s.dirty, o)
 	}
 	old, ok := s.dirty[k]
+	if !ok && s.limit > 0 && len(s.order) >= s.limit {
+		s.lost++
+		return
+	}
 	if !ok {
 		s.seq++
 		old.seq = s.seq
@@ -147,8 +163,8 @@ type hub struct {
 	subs map[*Subscription]bool
 }
 
-func (h *hub) subscribe(mask What) *Subscription {
-	s := &Subscription{hub: h, mask: mask, notify: make(chan struct{}, 1)}
+func (h *hub) subscribe(mask What, limit int) *Subscription {
+	s := &Subscription{hub: h, mask: mask, notify: make(chan struct{}, 1), limit: limit}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.subs == nil {

@@ -80,6 +80,7 @@ var providers = []provider{
 	{name: "status.json", inRoot: true, inSpace: true, view: told("status.json")},
 	{name: "identity.json", inRoot: true, view: told("identity.json")},
 	{name: "peers.json", inRoot: true, view: told("peers.json")},
+	{name: eventsName, inRoot: true, inSpace: true, view: (*control).events},
 	{name: "meta", inSpace: true, dir: true, view: (*control).meta},
 	{name: "by-id", inSpace: true, dir: true, view: (*control).byID},
 	{name: "by-type", inSpace: true, dir: true, view: (*control).byType},
@@ -130,7 +131,7 @@ func (p provider) in(k echo.Kind) bool {
 func (c *control) top(dir echo.Node) []viewEntry {
 	var out []viewEntry
 	for _, p := range providers {
-		if p.in(dir.Kind) && (p.dir || c.t.opts.Control != nil) {
+		if p.in(dir.Kind) && (p.dir || p.name == eventsName || c.t.opts.Control != nil) {
 			out = append(out, viewEntry{name: p.name, dir: p.dir})
 		}
 	}
@@ -303,6 +304,9 @@ func (c *control) open(id uint64, flags uint32, out *fuse.OpenOut) error {
 	}
 	out.Fh = c.t.addHandle(h)
 	out.OpenFlags = fuse.FOPEN_DIRECT_IO | fuse.FOPEN_NOFLUSH
+	if _, endless := h.(endless); endless {
+		out.OpenFlags |= fuse.FOPEN_NONSEEKABLE | fuse.FOPEN_STREAM
+	}
 	return nil
 }
 

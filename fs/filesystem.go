@@ -157,6 +157,7 @@ func (fsys *FileSystem) Unmount(ctx context.Context) error {
 	default:
 	}
 	fsys.tree.unmounting.Store(true)
+	fsys.tree.leave.Do(func() { close(fsys.tree.leaving) })
 	if err := fsys.leave(ctx); err != nil {
 		return fmt.Errorf("unmount %s: %w", fsys.Dir(), err)
 	}

@@ -26,6 +26,14 @@ type handle interface {
 	release(ctx context.Context)
 }
 
+// endless is a handle of a file that is read as it comes.
+type endless interface {
+	handle
+	// next returns the bytes that come next, at most so many, and none at the end.
+	// It waits for some if wait is set, until cancel is closed (EINTR).
+	next(cancel <-chan struct{}, most int, wait bool) ([]byte, error)
+}
+
 // addHandle gives a handle its number.
 func (t *tree) addHandle(h handle) uint64 {
 	t.mu.Lock()
@@ -232,12 +240,17 @@ func (h *readHandle) release(context.Context) {
 }
 
 // Read implements fuse.RawFileSystem.
-func (t *tree) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
-	h := t.handle(in.Fh)
-	if h == nil {
+func (t *tree) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
+	var data []byte
+	var err error
+	switch h := t.handle(in.Fh).(type) {
+	case nil:
 		return nil, fuse.EBADF
+	case endless:
+		data, err = h.next(cancel, len(buf), in.Flags&syscall.O_NONBLOCK == 0)
+	default:
+		data, err = h.read(buf, int64(in.Offset))
 	}
-	data, err := h.read(buf, int64(in.Offset))
 	if err != nil {
 		return nil, errno(err)
 	}

@@ -44,6 +44,8 @@ type tree struct {
 	poker      atomic.Pointer[poker]      // nil: those who watch hear nothing of others' changes
 	mounted    atomic.Pointer[mountEntry] // nil while unknown
 	unmounting atomic.Bool
+	leave      sync.Once     // closes leaving
+	leaving    chan struct{} // closed when somebody unmounts: what is endless ends
 
 	mu       sync.Mutex // guards the below
 	files    map[echo.Ino]*file
@@ -69,7 +71,7 @@ func newTree(ctx context.Context, repo *echo.Repo, opts Options, proc procfs) *t
 		bases: newBases(proc), local: localDir{opts.LocalDir}, room: blob.NewRoom(opts.LocalDir, blob.DefaultReserve), dirty: newDirtySet(), watch: newWatch(), askers: newAskers(), ctx: ctx,
 		files: make(map[echo.Ino]*file), handles: make(map[uint64]handle),
 		sources: newLRU[echo.Ino, source](maxSources), departed: newLRU[place, departure](maxDeparted),
-		own: make(map[entryKey]time.Time),
+		own: make(map[entryKey]time.Time), leaving: make(chan struct{}),
 	}
 	t.control = newControl(t)
 	t.blobs = newBlobViews(t, opts.LocalDir)

@@ -53,6 +53,9 @@ quick succession is one change.` + pathHelp,
 func (a *app) printChange(x echo.Change) error {
 	return a.emit(x, func(w io.Writer) {
 		_, _ = fmt.Fprintf(w, "%s  %-6s  %s", x.Time.Local().Format(time.TimeOnly), x.Event, clean(x.Path))
+		if x.N > 0 {
+			_, _ = fmt.Fprintf(w, "%d changes were not told: look at everything again", x.N)
+		}
 		if x.Author != "" {
 			_, _ = fmt.Fprintf(w, "  (%s)", clean(x.Author))
 		}
