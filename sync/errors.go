@@ -40,6 +40,8 @@ var (
 	ErrCancelled = errors.New("invitation was withdrawn")
 	// ErrUsed: somebody else came in by the invitation.
 	ErrUsed = errors.New("invitation was used by somebody else")
+	// ErrBusy: a host has no room for one more guest now.
+	ErrBusy = errors.New("no room for one more guest now")
 	// ErrMember: the guest is a member already.
 	ErrMember = errors.New("already a member")
 )

@@ -29,6 +29,8 @@ type Invitation struct {
 	done    chan struct{}
 	updates chan InviteUpdate // of one slot for each update there can be
 
+	decision chan bool // one slot: about the guest that is reviewed
+
 	mu    sync.Mutex // guards the below
 	rec   inviteRecord
 	guest GuestInfo
@@ -53,7 +55,7 @@ const maxUpdates = 32
 func newInvitation(n *Network, space Space, invite halo.Invite, r inviteRecord, approve func(context.Context, GuestInfo) bool) *Invitation {
 	inv := &Invitation{
 		n: n, space: space, invite: invite, approve: approve, made: r, rec: r,
-		done: make(chan struct{}), updates: make(chan InviteUpdate, maxUpdates),
+		done: make(chan struct{}), updates: make(chan InviteUpdate, maxUpdates), decision: make(chan bool, 1),
 		guest: GuestInfo{Identity: r.Identity, Device: r.Device, Name: r.Guest},
 	}
 	inv.meeting = newMeeting(invite.Topic(), invite.SignalKey(), invite.NoisePSK(), n, inv)
@@ -303,7 +305,11 @@ func (inv *Invitation) id() string {
 func (inv *Invitation) info() InviteInfo {
 	inv.mu.Lock()
 	defer inv.mu.Unlock()
-	return inv.rec.info()
+	info := inv.rec.info()
+	if info.State == halo.HostReview {
+		info.Reviewed = inv.guest
+	}
+	return info
 }
 
 func (inv *Invitation) finished() bool {

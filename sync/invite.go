@@ -44,6 +44,9 @@ type InviteOptions struct {
 	// Signal are the servers where host and guest meet; none is all of the
 	// network's, as many as fit a code.
 	Signal []string
+	// Ask leaves the decision about a guest that has shown code and digits to
+	// DecideInvite, also after the program was started again.
+	Ask bool
 	// Approve, unless nil, decides about a guest that has shown code and digits.
 	// It is not asked again after the program was started again.
 	Approve func(context.Context, GuestInfo) bool
@@ -75,7 +78,8 @@ type InviteInfo struct {
 	State     halo.HostState
 	Expires   time.Time
 	TriesLeft int
-	Guest     string // what the guest calls itself; escape it before showing it
+	Guest     string    // what the guest calls itself; escape it before showing it
+	Reviewed  GuestInfo // in HostReview: who waits for DecideInvite
 }
 
 // Invite invites one guest. What is known of the invitation is kept by the
@@ -115,7 +119,7 @@ func (n *Network) newInvitation(opts InviteOptions) (*Invitation, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := inviteRecord{Space: opts.Space, Role: opts.Role, Level: opts.Level, State: halo.HostCreated, Recover: opts.Recover}
+	r := inviteRecord{Space: opts.Space, Role: opts.Role, Level: opts.Level, State: halo.HostCreated, Recover: opts.Recover, Ask: opts.Ask}
 	if r.Code, err = invite.Code(); err != nil {
 		return nil, err
 	}
@@ -181,6 +185,17 @@ func (n *Network) CancelInvite(id string) error {
 		}
 	}
 	return fmt.Errorf("cancel invitation %s: %w", id, ErrNotFound)
+}
+
+// DecideInvite admits the guest that an invitation is asking about, or sends it
+// away. It fails with ErrNotFound where no guest waits for that.
+func (n *Network) DecideInvite(id string, admit bool) error {
+	for _, inv := range n.invitations() {
+		if inv.id() == id && inv.decide(admit) {
+			return nil
+		}
+	}
+	return fmt.Errorf("decide about a guest of invitation %s: %w", id, ErrNotFound)
 }
 
 // invitations lists those that are being hosted.

@@ -38,6 +38,7 @@ type inviteRecord struct {
 	Device   halo.DeviceID   `cbor:"10,keyasint"`
 	Noise    [32]byte        `cbor:"11,keyasint"`           // its session key
 	Guest    string          `cbor:"12,keyasint"`           // what it calls itself
+	Ask      bool            `cbor:"13,keyasint,omitempty"` // the user decides about each guest
 	Recover  bool            `cbor:"16,keyasint,omitempty"` // for a member who has lost all devices
 }
 

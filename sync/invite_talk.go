@@ -108,10 +108,15 @@ func (inv *Invitation) talk(t *talk) error {
 
 // offer says what the guest is invited to.
 func (inv *Invitation) offer() (*halo.Offer, error) {
-	offer := &halo.Offer{Kind: inv.invite.Kind, Inviter: inv.n.repo.IdentityCredentials()}
-	if inv.space != nil {
+	offer, err := newOffer(inv.n, inv.invite.Kind)
+	if err == nil && inv.space != nil {
 		offer.Space, offer.Name, offer.Role = inv.made.Space, inv.shownName(), inv.made.Role
 	}
+	return offer, err
+}
+
+func newOffer(n *Network, kind halo.InviteKind) (*halo.Offer, error) {
+	offer := &halo.Offer{Kind: kind, Inviter: n.repo.IdentityCredentials()}
 	if _, err := rand.Read(offer.Challenge[:]); err != nil {
 		return nil, fmt.Errorf("read random bytes: %w", err)
 	}
@@ -225,18 +230,51 @@ func (inv *Invitation) review(guest GuestInfo) error {
 	inv.guest = guest
 	again := inv.rec.Admitted
 	inv.mu.Unlock()
-	if again || inv.approve == nil {
+	if again || inv.approve == nil && !inv.made.Ask {
 		return nil
+	}
+	select {
+	case <-inv.decision: // about a guest of before
+	default:
 	}
 	if err := inv.become(halo.HostReview, nil); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(inv.ctx, inviteHuman)
 	defer cancel()
-	if !inv.approve(ctx, guest) {
+	approve := inv.approve
+	if approve == nil {
+		approve = inv.ask
+	}
+	if !approve(ctx, guest) {
 		return ErrDeclined
 	}
 	return nil
+}
+
+// ask waits for what DecideInvite says.
+func (inv *Invitation) ask(ctx context.Context, _ GuestInfo) bool {
+	select {
+	case admit := <-inv.decision:
+		return admit
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// decide answers for the guest that is there; false where none is.
+func (inv *Invitation) decide(admit bool) bool {
+	inv.mu.Lock()
+	defer inv.mu.Unlock()
+	if inv.rec.State != halo.HostReview {
+		return false
+	}
+	select {
+	case inv.decision <- admit:
+		return true
+	default: // somebody else was quicker
+		return false
+	}
 }
 
 // commit admits the guest, tells it, and hears that it has stored it. That

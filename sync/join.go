@@ -36,29 +36,24 @@ const DefaultReach = 90 * time.Second
 const (
 	guestAnnounce = 2 * time.Second        // between announces until the host is met
 	guestRetry    = 300 * time.Millisecond // after a connection was lost
+	guestBusy     = 5 * time.Second        // after a host had no room
 )
 
-// Join takes an invitation and opens the space to which it leads. It tries
+// Join takes a code or a link and opens the space to which it leads. It tries
 // until ctx ends, the code has expired, or the host was not met for too long.
-// Errors: halo.ErrBadCode, ErrExpired, ErrWrongCode, ErrBurned, ErrCancelled,
+// Who comes by a link and has to be approved waits until ctx ends, and may Join
+// again at any time. Errors: halo.ErrBadCode, ErrExpired, ErrWrongCode, ErrBurned, ErrCancelled,
 // ErrUsed, ErrDeclined, ErrMember (and the space, if it is open here),
 // ErrOffline, ErrUnreachable.
 func (n *Network) Join(ctx context.Context, code string, opts JoinOptions) (Space, error) {
-	invite, err := halo.ParseInvite(code)
-	if err != nil {
-		return nil, fmt.Errorf("join: %w", err)
-	}
-	if invite.Kind != halo.InviteMember {
-		return nil, fmt.Errorf("join: a code for a device, not for a space: %w", halo.ErrBadCode)
-	}
-	if inv, own := n.hosts(invite); own {
-		return inv.space, fmt.Errorf("join: by an invitation of this very device: %w", ErrMember)
-	}
 	if opts.Reach <= 0 {
 		opts.Reach = DefaultReach
 	}
-	g := &guest{n: n, opts: opts, invite: invite, met: make(chan address, 1)}
+	g := &guest{n: n, opts: opts, met: make(chan address, 1)}
 	g.converse = g.talk
+	if space, err := g.read(code); err != nil {
+		return space, fmt.Errorf("join: %w", err)
+	}
 	g.tell(halo.GuestEntered)
 	space, err := g.run(ctx)
 	if err != nil {
@@ -67,6 +62,31 @@ func (n *Network) Join(ctx context.Context, code string, opts JoinOptions) (Spac
 	}
 	g.tell(halo.GuestJoined)
 	return space, nil
+}
+
+// read reads the code or link. It fails with ErrMember, and returns the space,
+// where this device has what is offered.
+func (g *guest) read(text string) (Space, error) {
+	if halo.IsLink(text) {
+		link, err := halo.ParseLink(text)
+		if err != nil {
+			return nil, err
+		}
+		g.link = &link
+		return g.n.linked(link)
+	}
+	invite, err := halo.ParseInvite(text)
+	if err != nil {
+		return nil, err
+	}
+	if invite.Kind != halo.InviteMember {
+		return nil, fmt.Errorf("a code for a device, not for a space: %w", halo.ErrBadCode)
+	}
+	g.invite = invite
+	if inv, own := g.n.hosts(invite); own {
+		return inv.space, fmt.Errorf("by an invitation of this very device: %w", ErrMember)
+	}
+	return nil, nil
 }
 
 func finalState(err error) halo.GuestState {
@@ -86,11 +106,13 @@ type guest struct {
 	n      *Network
 	opts   JoinOptions
 	invite halo.Invite
-	place  *place // unless nil, where the host is in place of the invitation's
+	link   *halo.Link // unless nil, in place of the invitation
+	place  *place     // unless nil, where the host is in place of the invitation's
 
 	meetings []*meeting   // where it may be
 	met      chan address // one slot: where the host was last met
 	lost     time.Time    // since when the host was not met
+	waits    bool         // a host has said that it must be approved
 	// converse is what is talked about, once the host is met.
 	converse func(*talk) (Space, error)
 
@@ -108,8 +130,11 @@ func (g *guest) tell(s halo.GuestState) {
 
 // run meets the host and talks to it, again if the connection is lost.
 func (g *guest) run(ctx context.Context) (Space, error) {
-	ctx, cancel := context.WithDeadlineCause(ctx, g.invite.Expires, ErrExpired)
-	defer cancel()
+	if end := g.spot().expires; !end.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadlineCause(ctx, end, ErrExpired)
+		defer cancel()
+	}
 	online, err := g.n.whenOnline(ctx)
 	if err != nil {
 		return nil, err
@@ -131,8 +156,10 @@ func (g *guest) run(ctx context.Context) (Space, error) {
 			return space, err
 		}
 		g.n.logger.Debug("invitation: connection lost", "err", err)
-		pauseFor(ctx, guestRetry)
-		g.tell(halo.GuestConnecting)
+		pauseFor(ctx, g.pause(err))
+		if !g.waits {
+			g.tell(halo.GuestConnecting)
+		}
 		select {
 		case g.met <- at: // most likely it is still there
 		default:
@@ -140,20 +167,40 @@ func (g *guest) run(ctx context.Context) (Space, error) {
 	}
 }
 
+// pause returns for how long to leave the host alone after an error.
+func (g *guest) pause(err error) time.Duration {
+	if errors.Is(err, ErrBusy) {
+		return guestBusy
+	}
+	return guestRetry
+}
+
 // enter goes to where the host waits.
 func (g *guest) enter() (leave func()) {
 	if g.place != nil {
 		return g.enterPlace(*g.place)
 	}
-	m := newMeeting(g.invite.Topic(), g.invite.SignalKey(), g.invite.NoisePSK(), g.n, g)
+	at := g.spot()
+	m := newMeeting(at.topic, at.key, at.psk, g.n, g)
 	g.meetings = []*meeting{m}
-	topic := signal.Topic(g.invite.Topic())
-	urls := g.invite.URLs
+	topic := signal.Topic(at.topic)
+	urls := at.urls
 	if len(urls) == 0 {
 		urls = g.n.Signal()
 	}
 	g.n.enter(topic, m, urls...)
-	return func() { g.leave(topic) }
+	return func() {
+		g.n.exitFrom(topic, m)
+		g.leave()
+	}
+}
+
+// spot returns where the host of a code or link is.
+func (g *guest) spot() spot {
+	if g.link != nil {
+		return spotOfLink(*g.link)
+	}
+	return spotOf(g.invite)
 }
 
 // leave ends enter.
@@ -171,15 +218,19 @@ func (g *guest) leave(topics ...signal.Topic) {
 func (g *guest) find(ctx context.Context) (address, error) {
 	again := time.NewTicker(guestAnnounce)
 	defer again.Stop()
-	enough := time.NewTimer(time.Until(g.lost.Add(g.opts.Reach)))
-	defer enough.Stop()
+	var enough <-chan time.Time
+	if !g.waits { // who waits does so as long as it likes
+		t := time.NewTimer(time.Until(g.lost.Add(g.opts.Reach)))
+		defer t.Stop()
+		enough = t.C
+	}
 	for {
 		select {
 		case at := <-g.met:
-			if time.Since(g.lost) < g.opts.Reach {
+			if g.waits || time.Since(g.lost) < g.opts.Reach {
 				return at, nil
 			}
-		case <-enough.C:
+		case <-enough:
 			return address{}, fmt.Errorf("the inviter was not met for %v: %w", g.opts.Reach, ErrUnreachable)
 		case <-again.C:
 			g.announceAll()
@@ -250,15 +301,25 @@ func (g *guest) talk(t *talk) (Space, error) {
 	if _, _, err := halo.LoadIdentity(offer.Inviter); err != nil || offer.Kind != halo.InviteMember {
 		return nil, fault("the inviter's identity: %v", err)
 	}
+	if g.link != nil && !g.link.LeadsTo(offer.Space) {
+		return nil, fault("a host that offers another space than the link leads to")
+	}
 	space, open := g.n.repo.SpaceByID(offer.Space)
 	join := &halo.Join{
 		Identity: g.n.repo.IdentityCredentials(), Device: g.n.repo.DeviceID(), Name: g.opts.DisplayName, Open: open,
 		Proof: halo.SignJoin(g.n.repo.DeviceKeys(), offer.Challenge, t.session.Hash(), offer.Space),
 	}
+	if g.link != nil {
+		if join.Claim, err = g.link.Claim(offer.Space, g.n.repo.IdentityID(), join.Device, t.session.Hash()); err != nil {
+			return nil, err
+		}
+	}
 	if err := t.send(join); err != nil {
 		return nil, err
 	}
-	g.tell(halo.GuestRequested)
+	if !g.waits {
+		g.tell(halo.GuestRequested)
+	}
 	joined, err := g.receive(t, offer)
 	if errors.Is(err, ErrMember) {
 		return space, err
@@ -268,8 +329,11 @@ func (g *guest) talk(t *talk) (Space, error) {
 
 // greet tells that the host has accepted the digits.
 func (g *guest) greet(t *talk) {
+	if g.waits {
+		return // it is known already
+	}
 	g.tell(halo.GuestAuthOK)
-	if g.opts.Pictures != nil {
+	if g.link == nil && g.opts.Pictures != nil {
 		g.opts.Pictures(halo.SAS(t.session.Hash()))
 	}
 	g.tell(halo.GuestOfferShown)
@@ -306,6 +370,10 @@ func (g *guest) receive(t *talk, offer *halo.Offer) (Space, error) {
 		switch m := m.(type) {
 		case *halo.Refuse:
 			return nil, &refused{*m}
+		case *halo.Wait:
+			if err := g.wait(t, m); err != nil {
+				return nil, err
+			}
 		case *halo.Bundle:
 			if size += len(raw); size > maxAdmission || m.Space != offer.Space {
 				return nil, fault("an admission of %d bytes, or to another space", size)
@@ -317,6 +385,22 @@ func (g *guest) receive(t *talk, offer *halo.Offer) (Space, error) {
 			return nil, fault("invitation: %T out of turn", m)
 		}
 	}
+}
+
+// wait notes that an admin has to approve. The pictures are of the session in
+// which this was asked for first.
+func (g *guest) wait(t *talk, m *halo.Wait) error {
+	if g.link == nil {
+		return fault("invitation: waiting without a link")
+	}
+	if !g.waits {
+		g.tell(halo.GuestWaiting)
+	}
+	g.waits = true
+	if !m.Old && g.opts.Pictures != nil {
+		g.opts.Pictures(halo.SAS(t.session.Hash()))
+	}
+	return nil
 }
 
 // maxAdmission bounds the credentials of an admission, in bytes.

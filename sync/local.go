@@ -75,10 +75,13 @@ func (l *local) join(t signal.Topic, h signal.Handler) {
 	poke(l.changed)
 }
 
-// leave ends join.
-func (l *local) leave(t signal.Topic) {
+// leave ends join; with h only where h is who was put on the topic last.
+func (l *local) leave(t signal.Topic, h signal.Handler) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if h != nil && l.topics[t] != h {
+		return
+	}
 	delete(l.topics, t)
 	if l.own != nil {
 		l.own.Leave(t)

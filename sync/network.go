@@ -76,6 +76,7 @@ type online struct {
 	clients map[string]*signal.Client // of servers
 	local   *local                    // nil where devices of the local network are not looked for
 	swarms  map[halo.SpaceID]*swarm
+	links   map[linkAt]*linkHost // whose guests are met
 }
 
 // maxPending is how many connections may be in the making at a time.
@@ -136,7 +137,7 @@ func (n *Network) runOnline(ctx context.Context) {
 	defer cancel()
 	changes := n.repo.Changes()
 	defer changes.Close()
-	o := &online{ctx: ctx, clients: make(map[string]*signal.Client), swarms: make(map[halo.SpaceID]*swarm)}
+	o := &online{ctx: ctx, clients: make(map[string]*signal.Client), swarms: make(map[halo.SpaceID]*swarm), links: make(map[linkAt]*linkHost)}
 	if n.opts.LAN != nil {
 		o.local = newLocal(n, o)
 		o.wg.Go(func() { o.local.run(ctx, *n.opts.LAN) })
@@ -197,8 +198,9 @@ func (n *Network) spread(o *online, list []Change) {
 }
 
 // reconcile starts swarms of new spaces, ends those of spaces that are gone,
-// and brings the topics of all up to date.
+// and brings the topics of all up to date, those of links too.
 func (n *Network) reconcile(o *online) {
+	defer n.hostLinks(o)
 	open := make(map[halo.SpaceID]bool)
 	for _, space := range allSpaces(n.repo) {
 		open[space.ID()] = true
@@ -342,7 +344,18 @@ func (n *Network) exit(t signal.Topic) {
 		c.Leave(t)
 	}
 	if l := n.local(); l != nil {
-		l.leave(t)
+		l.leave(t, nil)
+	}
+}
+
+// exitFrom is exit where h is still who is there. Who comes by a link becomes one
+// of its hosts, on the same topic, before it has left as a guest.
+func (n *Network) exitFrom(t signal.Topic, h signal.Handler) {
+	for _, c := range n.clientList() {
+		c.LeaveIf(t, h)
+	}
+	if l := n.local(); l != nil {
+		l.leave(t, h)
 	}
 }
 

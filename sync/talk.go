@@ -130,6 +130,8 @@ func (r *refused) Is(target error) bool {
 		return target == ErrExpired
 	case halo.RefuseDeclined:
 		return target == ErrDeclined
+	case halo.RefuseBusy:
+		return target == ErrBusy
 	case halo.RefuseCancelled:
 		return target == ErrCancelled
 	case halo.RefuseUsed:
@@ -169,6 +171,7 @@ var refusals = []struct {
 	{ErrUsed, halo.RefuseUsed},
 	{ErrMember, halo.RefuseMember},
 	{ErrDeclined, halo.RefuseDeclined},
+	{ErrBusy, halo.RefuseBusy},
 	{ErrCancelled, halo.RefuseCancelled},
 	{context.Canceled, halo.RefuseCancelled},
 	{ErrPeerFault, halo.RefuseProtocol},

@@ -104,6 +104,7 @@ var (
 	_ AckKeeper   = vaultSpace{}
 	_ FloorKeeper = vaultSpace{}
 	_ RoomKeeper  = vault{}
+	_ LinkSpace   = vaultSpace{}
 )
 
 // Vector implements Space. The map is the caller's.

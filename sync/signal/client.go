@@ -143,8 +143,17 @@ func (c *Client) Join(t Topic, h Handler) {
 }
 
 // Leave takes the client off a topic.
-func (c *Client) Leave(t Topic) {
+func (c *Client) Leave(t Topic) { c.leave(t, nil) }
+
+// LeaveIf is Leave where h is who was put on the topic last.
+func (c *Client) LeaveIf(t Topic, h Handler) { c.leave(t, h) }
+
+func (c *Client) leave(t Topic, h Handler) {
 	c.mu.Lock()
+	if h != nil && c.handlers[t] != h {
+		c.mu.Unlock()
+		return
+	}
 	tell := c.giveUp(t)
 	delete(c.handlers, t)
 	c.mu.Unlock()
