@@ -228,3 +228,7 @@ func (s *Space) waits(who halo.IdentityID) (halo.Waiting, bool) {
 	}
 	return list[i], true
 }
+
+// NameOf returns the name that an identity shows in the space, or a short id.
+// Escape it before showing it.
+func (s *Space) NameOf(id halo.IdentityID) string { return s.nameOf(s.State(), id) }

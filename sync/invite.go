@@ -166,8 +166,16 @@ func (n *Network) Invites() ([]InviteInfo, error) {
 		return nil, fmt.Errorf("list invitations: %w", err)
 	}
 	out := make([]InviteInfo, 0, len(list))
+	running := make(map[string]InviteInfo)
+	for _, inv := range n.invitations() {
+		running[inv.id()] = inv.info()
+	}
 	for _, r := range list {
-		out = append(out, r.info())
+		info := r.info()
+		if now, ok := running[info.ID]; ok {
+			info = now
+		}
+		out = append(out, info)
 	}
 	return out, nil
 }

@@ -113,6 +113,7 @@ type guest struct {
 	met      chan address // one slot: where the host was last met
 	lost     time.Time    // since when the host was not met
 	waits    bool         // a host has said that it must be approved
+	shown    [32]byte     // the session whose pictures were shown
 	// converse is what is talked about, once the host is met.
 	converse func(*talk) (Space, error)
 
@@ -130,7 +131,7 @@ func (g *guest) tell(s halo.GuestState) {
 
 // run meets the host and talks to it, again if the connection is lost.
 func (g *guest) run(ctx context.Context) (Space, error) {
-	if end := g.spot().expires; !end.IsZero() {
+	if end := g.invite.Expires; g.link == nil {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadlineCause(ctx, end, ErrExpired)
 		defer cancel()
@@ -302,7 +303,7 @@ func (g *guest) talk(t *talk) (Space, error) {
 		return nil, fault("the inviter's identity: %v", err)
 	}
 	if g.link != nil && !g.link.LeadsTo(offer.Space) {
-		return nil, fault("a host that offers another space than the link leads to")
+		return nil, fault("a host that offers another space than the link leads to: %w", halo.ErrBadCode)
 	}
 	space, open := g.n.repo.SpaceByID(offer.Space)
 	join := &halo.Join{
@@ -363,7 +364,11 @@ func (g *guest) receive(t *talk, offer *halo.Offer) (Space, error) {
 	var list [][]byte
 	size := 0
 	for {
-		m, raw, err := t.next(inviteHuman) // the host may be asked about the guest
+		within := inviteHuman // the host may be asked about the guest
+		if g.waits {
+			within = linkSilent
+		}
+		m, raw, err := t.next(within)
 		if err != nil {
 			return nil, err
 		}
@@ -393,13 +398,14 @@ func (g *guest) wait(t *talk, m *halo.Wait) error {
 	if g.link == nil {
 		return fault("invitation: waiting without a link")
 	}
+	if !m.Old && g.opts.Pictures != nil && g.shown != [32]byte(t.session.Hash()) {
+		g.shown = [32]byte(t.session.Hash())
+		g.opts.Pictures(halo.SAS(g.shown[:]))
+	}
 	if !g.waits {
 		g.tell(halo.GuestWaiting)
 	}
 	g.waits = true
-	if !m.Old && g.opts.Pictures != nil {
-		g.opts.Pictures(halo.SAS(t.session.Hash()))
-	}
 	return nil
 }
 

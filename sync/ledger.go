@@ -1,6 +1,8 @@
 package sync
 
 import (
+	"bytes"
+
 	"crypto/sha256"
 	"fmt"
 	"slices"
@@ -78,12 +80,22 @@ func (l *ledger) beyond(heads []halo.CredentialID) []*record {
 }
 
 // removals returns the credentials that take an identity out of the space or
-// revoke its device.
+// revoke its device. Who came by a link is out also where that was used up, or
+// withdrawn, by others that its host did not know of.
 func (l *ledger) removals(identity halo.IdentityID, device halo.DeviceID) (ids []halo.CredentialID) {
+	link, byLink := l.linkOf(identity)
 	for _, r := range l.order {
 		switch p := r.Payload.(type) {
 		case *halo.MemberRemove:
 			if p.Identity == identity {
+				ids = append(ids, r.ID)
+			}
+		case *halo.MemberSet:
+			if byLink && bytes.Equal(p.Invite, link[:]) {
+				ids = append(ids, r.ID)
+			}
+		case *halo.InviteRevoke:
+			if byLink && p.Invite == link {
 				ids = append(ids, r.ID)
 			}
 		case *halo.DeviceRevoke:
@@ -98,6 +110,16 @@ func (l *ledger) removals(identity halo.IdentityID, device halo.DeviceID) (ids [
 		}
 	}
 	return ids
+}
+
+// linkOf returns the link by which an identity came.
+func (l *ledger) linkOf(identity halo.IdentityID) (link halo.LinkID, ok bool) {
+	for _, r := range l.order {
+		if p, is := r.Payload.(*halo.MemberSet); is && p.Identity == identity && len(p.Invite) == len(link) {
+			return halo.LinkID(p.Invite), true
+		}
+	}
+	return link, false
 }
 
 // notice returns what proves a removal to its subject: the removals and their

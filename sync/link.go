@@ -31,12 +31,14 @@ type LinkSpace interface {
 
 // Limits of hosts.
 const (
-	maxHostedLinks = 16             // of a space
-	maxLinkGuests  = 16             // that are talked to at a time
-	maxLinkWaiting = 16             // that wait to be approved; more are sent away
-	linkHold       = time.Minute    // for which a guest that waits stays connected
-	linkLate       = 24 * time.Hour // after the end, in which guests are told of it
-	linkSteps      = 3              // in which a guest is admitted or not
+	maxHostedLinks = 16               // of a space
+	maxLinkGuests  = 16               // that are talked to at a time
+	maxLinkWaiting = 16               // that wait to be approved; more are sent away
+	linkHold       = time.Minute      // for which a guest that waits stays connected
+	linkBeat       = 3 * time.Second  // between words to it, so that it notices when the host is gone
+	linkSilent     = 10 * time.Second // after which it looks for another host
+	linkLate       = 24 * time.Hour   // after the end, in which guests are told of it
+	linkSteps      = 3                // in which a guest is admitted or not
 )
 
 // spot is where a guest looks for its host.
@@ -44,16 +46,15 @@ type spot struct {
 	topic    halo.Topic
 	key, psk halo.Secret
 	urls     []string
-	expires  time.Time // zero: the host knows
 }
 
 func spotOf(i halo.Invite) spot {
-	return spot{i.Topic(), i.SignalKey(), i.NoisePSK(), i.URLs, i.Expires}
+	return spot{i.Topic(), i.SignalKey(), i.NoisePSK(), i.URLs}
 }
 
 func spotOfLink(l halo.Link) spot {
 	m := l.Meeting()
-	return spot{m.Topic(), m.SignalKey(), m.NoisePSK(), m.URLs, time.Time{}}
+	return spot{m.Topic(), m.SignalKey(), m.NoisePSK(), m.URLs}
 }
 
 // linked returns the space of a link in which this device's identity is a
@@ -366,9 +367,12 @@ var errHeld = errors.New("nothing was decided yet")
 func (h *linkHost) hold(t *talk, guest joiner, w halo.Waiting) error {
 	changes := h.n.repo.Changes()
 	defer changes.Close()
-	if err := t.send(&halo.Wait{Over: w.Over, Old: w.Handshake != [32]byte(t.session.Hash())}); err != nil {
+	wait := &halo.Wait{Over: w.Over, Old: w.Handshake != [32]byte(t.session.Hash())}
+	if err := t.send(wait); err != nil {
 		return err
 	}
+	beat := time.NewTicker(linkBeat)
+	defer beat.Stop()
 	enough := time.NewTimer(linkHold)
 	defer enough.Stop()
 	for {
@@ -378,6 +382,10 @@ func (h *linkHost) hold(t *talk, guest joiner, w halo.Waiting) error {
 		select {
 		case <-changes.C():
 			changes.Take()
+		case <-beat.C:
+			if err := t.send(wait); err != nil {
+				return err
+			}
 		case <-enough.C:
 			return errHeld
 		case <-t.ctx.Done():

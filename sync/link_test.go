@@ -301,3 +301,62 @@ func TestAskAboutAGuest(t *testing.T) {
 		}
 	}
 }
+
+// Two hosts that do not hear of each other admit one guest too many: it waits,
+// on every vault the same one, and reads nothing of the epoch that begins then.
+func TestLinkOverflows(t *testing.T) {
+	l := newLinked(t)
+	link := l.link(echo.LinkOptions{MaxUses: 2})
+	bob, bobN := l.person("bob")
+	if err := <-l.join(bobN, link, "Bob").result; err != nil {
+		t.Fatal(err)
+	}
+	bobs, _ := bob.SpaceByID(l.space.ID())
+	save(t, bob, bobs, "f.json", `{"n":1}`)
+	shows(t, l.ada, l.space, "f.json", `{"n":1}`)
+	guests := map[string]*echotest.Vault{}
+	networks := map[string]*echosync.Network{}
+	for _, at := range []struct {
+		name string
+		away *echosync.Network
+	}{{"cleo", l.adaN}, {"dan", bobN}} {
+		at.away.SetOffline(true)
+		guests[at.name], networks[at.name] = l.person(at.name)
+		if err := <-l.join(networks[at.name], link, at.name).result; err != nil {
+			t.Fatalf("%s: %v", at.name, err)
+		}
+		networks[at.name].SetOffline(true)
+		at.away.SetOffline(false)
+		if at.away == l.adaN {
+			bobN.SetOffline(true)
+		}
+	}
+	bobN.SetOffline(false)
+	waitFor(t, "one of them waits for both", func() bool {
+		return len(l.space.Waiting()) == 1 && len(bobs.Waiting()) == 1
+	})
+	over := l.space.Waiting()[0]
+	if other := bobs.Waiting()[0]; other.Identity != over.Identity || !over.Over {
+		t.Errorf("who waits: got %+v and %+v", over, other)
+	}
+	save(t, l.ada, l.space, "secret.json", `{"n":2}`)
+	shows(t, bob, bobs, "secret.json", `{"n":2}`)
+	held := guests[over.Name]
+	helds, _ := held.SpaceByID(l.space.ID())
+	networks[over.Name].SetOffline(false)
+	waitFor(t, "it learns that it waits", func() bool { return helds.State().Role(held.IdentityID()) == halo.RoleNone })
+	if _, err := held.Lookup(helds.Ino(), "secret.json"); err == nil {
+		t.Error("who waits has what was written since")
+	}
+	epochs := l.space.State().Epochs()
+	if known, _ := slices.ContainsFunc(helds.EpochKeys(), func(k halo.EpochKey) bool { return k.ID(l.space.ID()) == epochs[len(epochs)-1].ID }), true; known {
+		t.Error("who waits has the key of the epoch that began then")
+	}
+	if err := l.space.Approve(t.Context(), over.Identity); err != nil {
+		t.Fatal(err)
+	}
+	networks[over.Name].SetOffline(true) // it would try again by itself, later
+	waitFor(t, "going offline", func() bool { return networks[over.Name].SignalConnected() == 0 })
+	networks[over.Name].SetOffline(false)
+	shows(t, held, helds, "secret.json", `{"n":2}`)
+}

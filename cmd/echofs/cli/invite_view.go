@@ -10,6 +10,7 @@ import (
 	"rsc.io/qr"
 
 	"echofs/cmd/echofs/control"
+	"echofs/halo"
 )
 
 // inviteView shows how an invitation goes: the code is data, what happens to
@@ -18,6 +19,10 @@ type inviteView struct {
 	a    *app
 	noQR bool
 	join string // the command that takes the code, if not join
+	yes  bool   // admit whoever comes
+
+	// decide admits a guest that waits, or sends it away; nil where there are none.
+	decide func(guest string, admit bool) error
 
 	expires time.Time
 	line    string // what the countdown stands behind
@@ -28,13 +33,18 @@ type inviteView struct {
 // show prints one event.
 func (w *inviteView) show(e control.InviteEvent) error {
 	if w.a.json {
-		return w.a.emit(e, nil)
+		if err := w.a.emit(e, nil); err != nil || !w.yes || e.Guest == "" {
+			return err
+		}
+		return w.decide(e.Guest, true)
 	}
 	if e.Code != "" {
 		return w.code(e)
 	}
 	w.pause()
 	switch {
+	case e.Guest != "":
+		return w.review(e)
 	case e.Member != "":
 		w.a.say("%s: %s   %s", hostSays(e), e.Member, strings.Join(e.Emoji, " "))
 	case hostOver[e.State]:
@@ -43,6 +53,34 @@ func (w *inviteView) show(e control.InviteEvent) error {
 		w.count(hostSays(e))
 	}
 	return nil
+}
+
+// review asks about a guest. Without a terminal somebody else is to answer.
+func (w *inviteView) review(e control.InviteEvent) error {
+	why := ""
+	if e.Reason != "" {
+		why = " (" + e.Reason + ")"
+	}
+	w.a.say("%s asks to come in%s   %s   %s", e.Member, why, strings.Join(e.Emoji, " "), shortID(e.Guest))
+	switch {
+	case w.yes:
+		return w.decide(e.Guest, true)
+	case !isTerminal(w.a.stdin):
+		w.a.say("decide with: echofs member approve SPACE %s, or decline", shortID(e.Guest))
+		return nil
+	}
+	for {
+		answer, err := w.a.ask("do they see the same pictures, and may they come in? [y/n] ")
+		if err != nil {
+			return err
+		}
+		switch strings.ToLower(answer) {
+		case "y", "yes":
+			return w.decide(e.Guest, true)
+		case "n", "no":
+			return w.decide(e.Guest, false)
+		}
+	}
 }
 
 // code prints the code and what to do with it.
@@ -59,7 +97,14 @@ func (w *inviteView) code(e control.InviteEvent) error {
 	}
 	if e.Expires != nil {
 		w.expires = *e.Expires
-		a.say("they type: %s CODE   (until %s)", cmp.Or(w.join, "echofs join"), e.Expires.Local().Format(time.TimeOnly))
+		form, word := time.TimeOnly, "CODE"
+		if time.Until(*e.Expires) > 12*time.Hour {
+			form = "Mon 2 Jan 15:04"
+		}
+		if halo.IsLink(e.Code) {
+			word = "'LINK'"
+		}
+		a.say("they type: %s %s   (until %s)", cmp.Or(w.join, "echofs join"), word, e.Expires.Local().Format(form))
 	}
 	return nil
 }
@@ -96,7 +141,7 @@ func (w *inviteView) pause() {
 }
 
 // hostOver are the states in which an invitation ends without a guest.
-var hostOver = map[string]bool{"expired": true, "cancelled": true, "burned": true, "failed": true}
+var hostOver = map[string]bool{"used": true, "expired": true, "cancelled": true, "burned": true, "failed": true}
 
 // hostSays says a state of the inviter's side to people.
 func hostSays(e control.InviteEvent) string {
@@ -116,6 +161,8 @@ func hostSays(e control.InviteEvent) string {
 		return "admitted"
 	case "done":
 		return "joined"
+	case "used":
+		return "the link is used up"
 	case "expired":
 		return "the invitation has expired"
 	case "cancelled":
@@ -135,6 +182,8 @@ func guestSays(state string) string {
 		return "connected"
 	case "offer-shown", "requested":
 		return "asking to be admitted"
+	case "waiting":
+		return "waiting to be approved"
 	case "received", "syncing":
 		return "admitted"
 	}
@@ -144,9 +193,12 @@ func guestSays(state string) string {
 // picture draws a text as a QR code of half blocks, dark on light, with the
 // margin that cameras want; nothing if it does not fit one.
 func picture(text string) string {
-	// Upper case letters need half the room of lower case ones, and codes are
-	// read in either.
-	code, err := qr.Encode(strings.ToUpper(text), qr.L)
+	if !halo.IsLink(text) {
+		// Upper case letters need half the room of lower case ones, and codes are
+		// read in either.
+		text = strings.ToUpper(text)
+	}
+	code, err := qr.Encode(text, qr.L)
 	if err != nil {
 		return ""
 	}

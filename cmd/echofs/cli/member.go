@@ -12,7 +12,7 @@ func (a *app) memberCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "member",
 		Short:   "Show and change who is in a space",
-		Example: "  echofs member list notes\n  echofs member role notes bob reader\n  echofs member remove notes bob",
+		Example: "  echofs member list notes\n  echofs member role notes bob reader\n  echofs member remove notes bob\n  echofs member approve notes cleo",
 		Args:    cobra.NoArgs,
 		RunE:    needSubcommand,
 	}
@@ -25,7 +25,7 @@ func (a *app) memberCommand() *cobra.Command {
 			return call(c.Context(), a, need{}, control.ListMembers, control.SpaceRef{Space: args[0]}, printMembers)
 		},
 	})
-	c.AddCommand(a.memberRole(), a.memberRemove())
+	c.AddCommand(a.memberRole(), a.memberRemove(), a.memberDecide("approve", true), a.memberDecide("decline", false))
 	return c
 }
 

@@ -46,6 +46,29 @@ what somebody else has built on (echofs audit).`,
 	}
 }
 
+func (a *app) memberDecide(word string, admit bool) *cobra.Command {
+	short, long := "Admit a guest that waits", `Admit a guest that waits: one that came by a link that asks for it or was used up,
+or one of an invitation with --approval ask. `
+	if !admit {
+		short, long = "Send a guest away that waits", `Send a guest away that waits. It comes by no link of the space again; an admin can
+invite it all the same. `
+	}
+	return &cobra.Command{
+		Use:   word + " SPACE WHO",
+		Short: short,
+		Long: long + `WHO is what the guest calls itself or the
+beginning of its id; echofs invite list shows both, and the pictures that the
+guest was shown: if they see others, it is somebody else.`,
+		Example: "  echofs member " + word + " notes cleo",
+		Args:    cobra.ExactArgs(2),
+		RunE: func(c *cobra.Command, args []string) error {
+			return call(c.Context(), a, need{network: true}, control.DecideGuest,
+				control.GuestDecision{MemberRef: control.MemberRef{Space: args[0], Who: args[1]}, Admit: admit},
+				func(io.Writer, control.Guest) {})
+		},
+	}
+}
+
 func (a *app) spaceLeave() *cobra.Command {
 	return &cobra.Command{
 		Use:   "leave SPACE",

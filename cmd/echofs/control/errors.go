@@ -63,6 +63,7 @@ var codes = []struct {
 	{echosync.ErrBurned, Refused},
 	{echosync.ErrExpired, Refused},
 	{echosync.ErrDeclined, Refused},
+	{echosync.ErrBusy, Timeout},
 	{echosync.ErrCancelled, Refused},
 	{echosync.ErrUsed, Refused},
 	{echosync.ErrRefused, Refused},

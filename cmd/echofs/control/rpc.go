@@ -66,6 +66,7 @@ var (
 	ListMembers    = define[SpaceRef, []Member]("member/list", SpaceRead, Unary)
 	SetRole        = define[MemberRole, None]("member/role", SpaceAdmin, Unary)
 	RemoveMember   = define[MemberRef, None]("member/remove", SpaceAdmin, Unary)
+	DecideGuest    = define[GuestDecision, Guest]("member/decide", SpaceAdmin, Unary)
 	LeaveSpace     = define[SpaceRef, None]("space/leave", Owner, Unary)
 	RevokeDevice   = define[DeviceRevoke, None]("device/revoke", Owner, Unary)
 	Audit          = define[AuditRequest, []AuditEntry]("audit", Owner, Unary)

@@ -222,10 +222,32 @@ type Rename struct {
 type InviteRequest struct {
 	Space      string        `json:"space"`
 	Role       string        `json:"role"`
-	Expires    time.Duration `json:"expires"` // nanoseconds
+	Expires    time.Duration `json:"expires"` // nanoseconds; 0 for what is usual
 	NoAuthCode bool          `json:"no_auth_code"`
 	NoWait     bool          `json:"no_wait"`
 	Recover    bool          `json:"recover"` // for a member who has lost all devices
+	// Approval is "auto", or "ask": the answer is DecideGuest. For links "ask" may
+	// be called "admin", and is what "" means.
+	Approval string `json:"approval"`
+	Link     bool   `json:"link"`
+	Uses     int    `json:"uses"`  // of a link; 0 for 10
+	Hosts    string `json:"hosts"` // of a link: "members" (also ""), editors' devices too, or "admins"
+}
+
+// GuestDecision admits a guest, or sends it away.
+type GuestDecision struct {
+	MemberRef      // Who is what the guest calls itself, or a prefix of its id
+	Admit     bool `json:"admit"`
+}
+
+// Guest is somebody who waits for a decision.
+type Guest struct {
+	ID    string    `json:"id"`   // of the identity
+	Name  string    `json:"name"` // what it calls itself
+	Role  string    `json:"role"` // that it would get
+	Emoji []string  `json:"emoji"`
+	Over  bool      `json:"over"` // it came when the link was used up
+	Asked time.Time `json:"asked"`
 }
 
 // InviteEvent is one line of `echofs invite --json`: the code first, then
@@ -240,18 +262,24 @@ type InviteEvent struct {
 	Emoji    []string   `json:"emoji,omitempty"`      // four pictures that the guest sees too
 	Tries    int        `json:"tries_left,omitempty"` // of the authorization code, once one was wrong
 	Reason   string     `json:"reason,omitempty"`     // why it ended
+	Guest    string     `json:"guest,omitempty"`      // in "review": the id of who waits for a decision
+	Left     *int       `json:"uses_left,omitempty"`  // of a link
 }
 
 // Invitation is one line of `echofs invite list`.
 type Invitation struct {
 	ID      string    `json:"id"`
-	Kind    string    `json:"kind"`  // member, device
+	Kind    string    `json:"kind"`  // member, device, link
 	Space   string    `json:"space"` // its name; "" for a device
 	Role    string    `json:"role"`  // of the member; "" for a device
 	State   string    `json:"state"`
 	Expires time.Time `json:"expires"`
 	Tries   int       `json:"tries_left"`
 	Guest   string    `json:"guest"`
+	Uses    int       `json:"uses,omitempty"`     // of a link: how many came by it
+	MaxUses int       `json:"max_uses,omitempty"` // of a link
+	By      string    `json:"by,omitempty"`       // of a link: who made it
+	Waiting []Guest   `json:"waiting,omitempty"`  // who waits for a decision
 }
 
 // InvitationRef names an invitation by a prefix of its id.

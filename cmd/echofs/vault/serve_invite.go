@@ -27,6 +27,7 @@ func (v *Vault) registerInvitations() {
 	control.HandleStream(v.server, control.Invite, v.invite)
 	control.Handle(v.server, control.ListInvites, v.listInvites)
 	control.Handle(v.server, control.CancelInvite, v.cancelInvite)
+	control.Handle(v.server, control.DecideGuest, v.decideGuest)
 	control.HandleStream(v.server, control.Join, v.join)
 }
 
@@ -41,6 +42,12 @@ func (v *Vault) invite(ctx context.Context, req control.InviteRequest, send func
 	if err != nil {
 		return control.WithHint(fmt.Errorf("invite: role %q: %w", req.Role, control.ErrUsage), "roles are reader, editor, admin, owner and relay")
 	}
+	if req.Link {
+		return v.inviteLink(ctx, s, role, req, send)
+	}
+	if req.Approval != "" && req.Approval != "auto" && req.Approval != "ask" {
+		return fmt.Errorf("invite: approval %q, not auto or ask: %w", req.Approval, control.ErrUsage)
+	}
 	if req.Expires < 0 || req.Expires > echosync.MaxInviteLife {
 		return fmt.Errorf("invite: it can be open for at most %v: %w", echosync.MaxInviteLife, control.ErrUsage)
 	}
@@ -52,7 +59,7 @@ func (v *Vault) invite(ctx context.Context, req control.InviteRequest, send func
 	if req.NoWait {
 		hosting = context.WithoutCancel(ctx)
 	}
-	inv, err := net.Invite(hosting, echosync.InviteOptions{Space: s.ID(), Role: role, Expires: req.Expires, AuthCode: !req.NoAuthCode, Recover: req.Recover})
+	inv, err := net.Invite(hosting, echosync.InviteOptions{Space: s.ID(), Role: role, Expires: req.Expires, AuthCode: !req.NoAuthCode, Ask: req.Approval == "ask", Recover: req.Recover})
 	if err != nil {
 		return v.signalHint(err)
 	}
@@ -77,10 +84,13 @@ func (v *Vault) attend(ctx context.Context, inv *echosync.Invitation, send func(
 		if u.TriesLeft < halo.AuthTries {
 			e.Tries = u.TriesLeft
 		}
-		if u.State == halo.HostCommitted || u.State == halo.HostDone {
+		if u.State == halo.HostReview {
+			e.Guest = u.Guest.Identity.String()
+		}
+		if u.State == halo.HostReview || u.State == halo.HostCommitted || u.State == halo.HostDone {
 			e.Member = cmp.Or(u.Guest.Name, shortIdentity(u.Guest.Identity), u.Guest.Device.Short())
 		}
-		if u.State == halo.HostCommitted {
+		if u.State == halo.HostReview || u.State == halo.HostCommitted {
 			e.Emoji = u.Guest.SAS[:]
 		}
 		if u.Err != nil {
@@ -195,7 +205,7 @@ func authCode(digits string) func(context.Context) (string, error) {
 // rememberServers adds the signaling servers of a code to the vault's own:
 // there the other devices of the space are to be met.
 func (v *Vault) rememberServers(code string) error {
-	invite, err := halo.ParseInvite(code)
+	urls, err := serversOf(code)
 	if err != nil {
 		return err
 	}
@@ -204,7 +214,7 @@ func (v *Vault) rememberServers(code string) error {
 		return err
 	}
 	changed := false
-	for _, url := range invite.URLs {
+	for _, url := range urls {
 		v.net.AddSignal(url)
 		if !slices.Contains(config.Signal, url) {
 			config.Signal = append(config.Signal, url)
@@ -264,7 +274,7 @@ func (v *Vault) listInvites(context.Context, control.None) ([]control.Invitation
 	for _, i := range infos {
 		out = append(out, v.invitation(i))
 	}
-	return out, nil
+	return append(out, v.links()...), nil
 }
 
 func (v *Vault) invitation(i echosync.InviteInfo) control.Invitation {
@@ -275,6 +285,9 @@ func (v *Vault) invitation(i echosync.InviteInfo) control.Invitation {
 	if s, ok := v.repo.SpaceByID(i.Space); ok {
 		out.Space = s.Name()
 	}
+	if g := i.Reviewed; !g.Identity.IsZero() {
+		out.Waiting = []control.Guest{{ID: g.Identity.String(), Name: cmp.Or(g.Name, g.Identity.Short()), Role: out.Role, Emoji: g.SAS[:]}}
+	}
 	return out
 }
 
@@ -282,10 +295,13 @@ func (v *Vault) invitation(i echosync.InviteInfo) control.Invitation {
 const minInviteID = 4
 
 // cancelInvite withdraws an invitation.
-func (v *Vault) cancelInvite(_ context.Context, ref control.InvitationRef) (control.Invitation, error) {
+func (v *Vault) cancelInvite(ctx context.Context, ref control.InvitationRef) (control.Invitation, error) {
 	net, err := v.online("cancel invitation")
 	if err != nil {
 		return control.Invitation{}, err
+	}
+	if s, link, ok := v.findLink(ref.ID); ok {
+		return v.cancelLink(ctx, s, link)
 	}
 	infos, err := net.Invites()
 	if err != nil {
