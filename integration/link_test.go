@@ -123,7 +123,7 @@ func TestLink(t *testing.T) {
 
 	// The role is not for the link's text to say, and what was changed is no link.
 	dan := r.vault(t, "dan")
-	dan.refuse(4, "join", link.Code[:len(link.Code)-4]+"AAAA")
+	dan.refuse(4, "join", link.Code[:len(link.Code)-4]+"AAAA") // the mark of another space
 	ada.run("invite", "cancel", link.ID[:8])
 	if got := dan.refuse(4, "join", link.Code); !strings.Contains(got.stderr, "withdrawn") {
 		t.Errorf("join by a withdrawn link: got %q, want the reason", got.stderr)
