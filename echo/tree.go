@@ -148,13 +148,14 @@ func (t *txn) place(id doc.ObjectID, obj *objectRow) error {
 	if err != nil {
 		return err
 	}
+	fresh := row.Parent == 0 // it was nowhere yet
 	mark := key(tableDisplaced, t.s.id, id)
 	if displaced {
 		t.put(mark, nil)
 		if err := t.noteDisplaced(id, parent); err != nil {
 			return err
 		}
-	} else {
+	} else if !fresh {
 		t.delete(mark)
 	}
 	plain := names.Component(obj.Label, id.String(), obj.Foreign)
@@ -163,6 +164,9 @@ func (t *txn) place(id doc.ObjectID, obj *objectRow) error {
 	}
 	if err := t.link(obj.Ino, row, parent, plain); err != nil {
 		return err
+	}
+	if fresh && obj.Kind != KindBlob {
+		return nil // nothing is shown beside it
 	}
 	return t.placeBeside(id, obj, parent, plain)
 }
@@ -252,10 +256,31 @@ func (t *txn) link(ino Ino, row *nodeRow, parent Ino, plain string) error {
 	}
 	t.unlink(ino, row)
 	row.Parent, row.Plain = parent, plain
-	t.putNode(ino, row)
+	_, err := lookupName(t, parent, plain)
+	if err != nil && !isNotFound(err) {
+		return err
+	}
 	t.put(key(tableList, parent, ino), nil)
 	t.put(key(tableClaim, parent, plain, byte(0), row.ID, ino), nil)
+	if err != nil {
+		// Where nobody is shown by the name nobody claims it either: the first
+		// who did would be.
+		t.show(ino, row, plain)
+		t.touchDir(parent)
+		return nil
+	}
+	t.putNode(ino, row)
 	return t.settleNames(parent, plain)
+}
+
+// show gives a node a name that nobody has in its directory.
+func (t *txn) show(ino Ino, row *nodeRow, name string) {
+	row.Name = name
+	row.Changed = t.now.UnixNano()
+	t.putNode(ino, row)
+	t.put(key(tableName, row.Parent, name), key(0, ino)[1:])
+	t.event(Event{What: Added, Ino: ino, Parent: row.Parent, Name: name, Kind: row.Kind})
+	t.noteMoved(row, ino, row.Parent, "")
 }
 
 // unlink takes a node out of its directory. Its row stays, with an empty Name.
@@ -312,12 +337,7 @@ func (t *txn) settleNames(parent Ino, plain string) error {
 		if taken, err := lookupName(t, parent, r.name); err == nil && taken != r.ino {
 			r.name = names.Suffixed(plain, r.row.ID.String())
 		}
-		r.row.Name = r.name
-		r.row.Changed = t.now.UnixNano()
-		t.putNode(r.ino, r.row)
-		t.put(key(tableName, parent, r.name), key(0, r.ino)[1:])
-		t.event(Event{What: Added, Ino: r.ino, Parent: parent, Name: r.name, Kind: r.row.Kind})
-		t.noteMoved(r.row, r.ino, parent, "")
+		t.show(r.ino, r.row, r.name)
 	}
 	t.touchDir(parent)
 	return nil
