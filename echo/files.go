@@ -82,6 +82,18 @@ func kindOfName(name string) Kind {
 // back instead, with a new Ino, an empty draft as its content, and its id and
 // history. ErrExists, ErrReadOnly, ErrInvalidName, ErrReserved.
 func (r *Repo) CreateFile(ctx context.Context, parent Ino, name string, mode uint32) (Node, error) {
+	return r.createFile(ctx, parent, name, mode, false)
+}
+
+// CreateOpenFile is CreateFile for a file that its author holds open: a new
+// object may be lost with this process until something else is stored, at the
+// latest by Keep when the file is closed. So making a file with content is one
+// commit that waits, not two.
+func (r *Repo) CreateOpenFile(ctx context.Context, parent Ino, name string, mode uint32) (Node, error) {
+	return r.createFile(ctx, parent, name, mode, true)
+}
+
+func (r *Repo) createFile(ctx context.Context, parent Ino, name string, mode uint32, loose bool) (Node, error) {
 	return r.create(ctx, parent, name, func(t *txn, dir *nodeRow) (Ino, error) {
 		if isLocalPlace(dir, name) {
 			return t.makeLocal(parent, name, &nodeRow{Kind: KindLocal, Mode: mode})
@@ -96,9 +108,13 @@ func (r *Repo) CreateFile(ctx context.Context, parent Ino, name string, mode uin
 		if !isNotFound(err) {
 			return 0, err
 		}
+		t.loose = loose
 		return t.makeObject(dir, name, &nodeRow{Kind: kindOfName(name), Stage: Fresh, Mode: mode})
 	})
 }
+
+// Keep makes everything stored so far survive the death of this process.
+func (r *Repo) Keep() error { return wrapf(r.store.Commit(&Batch{}, Kernel), "keep") }
 
 // emptied makes a file that is back show that nothing was saved since; a blob
 // shows what it was until something is.
@@ -145,6 +161,7 @@ func (r *Repo) create(ctx context.Context, parent Ino, name string, make func(*t
 		return Node{}, fmt.Errorf("create %q: %w", name, err)
 	}
 	var ino Ino
+	var row *nodeRow
 	err = s.update(ctx, func(t *txn) error {
 		dir, err := getNode(t, parent)
 		if err != nil {
@@ -153,13 +170,16 @@ func (r *Repo) create(ctx context.Context, parent Ino, name string, make func(*t
 		if err := t.checkName(parent, dir, name); err != nil {
 			return err
 		}
-		ino, err = make(t, dir)
+		if ino, err = make(t, dir); err != nil {
+			return err
+		}
+		row, err = getNode(t, ino)
 		return err
 	})
 	if err != nil {
 		return Node{}, fmt.Errorf("create %q: %w", name, err)
 	}
-	return r.Node(ino)
+	return r.nodeOf(ino, row), nil
 }
 
 // makeLocal adds a node of this machine.

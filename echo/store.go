@@ -17,9 +17,12 @@ var ErrEngine = doc.ErrEngine
 type Durability uint8
 
 const (
+	// Memory commits are lost with the process, unless another commit comes after
+	// them: then they are as durable as that. An empty batch is one, too.
+	Memory Durability = iota
 	// Kernel commits survive the death of the process: their bytes have been
 	// handed to the operating system (product contract: close(2) returned).
-	Kernel Durability = iota
+	Kernel
 	// Disk commits survive a power cut, and so does every commit before them
 	// (fsync(2) returned, or a peer was told that we have an entry).
 	Disk
@@ -38,7 +41,7 @@ type Store interface {
 	// as it was when it was called. The slices are valid during the call only.
 	Scan(from, to []byte, fn func(key, value []byte) bool) error
 	// Commit makes all of the batch visible and durable, or nothing. An empty
-	// batch with Disk makes every earlier commit durable.
+	// batch with Kernel or Disk makes every earlier commit as durable.
 	Commit(b *Batch, d Durability) error
 }
 

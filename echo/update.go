@@ -37,6 +37,7 @@ type txn struct {
 	pending   map[entryRef]bool          // entries that began to wait in this transaction
 	limits    map[halo.FeedID]halo.Limit // as far as they were asked for
 	unsettled bool                       // which entries count is to be decided again
+	loose     bool                       // what it does may be lost with the process until the next commit
 	summary   string                     // what the history says of changes, in place of what they are
 	err       error                      // the first failure of a step that returns none
 }
@@ -170,5 +171,9 @@ func (t *txn) run(fn func(*txn) error) error {
 	if t.batch.Len() == 0 {
 		return nil
 	}
-	return wrapf(t.s.repo.store.Commit(&t.batch, Kernel), "commit")
+	durability := Kernel
+	if t.loose {
+		durability = Memory
+	}
+	return wrapf(t.s.repo.store.Commit(&t.batch, durability), "commit")
 }

@@ -208,6 +208,9 @@ func (h *writeHandle) becomeBlob(ctx context.Context, n echo.Node, base *echo.Ve
 // toBlob lets a blob's handle take the place of this one, with what the
 // buffer holds; h.commitMu is held.
 func (h *writeHandle) toBlob(ctx context.Context, n echo.Node) error {
+	if err := h.keep(); err != nil { // the journal of the work file is of no use without it
+		return err
+	}
 	v, _, _ := h.t.blobs.get(n, true) // the kernel's cache is bypassed since the open
 	b := &blobHandle{v: v, flags: h.flags, who: h.who}
 	h.t.blobs.mu.Lock()

@@ -156,12 +156,15 @@ func (t *tree) Create(_ <-chan struct{}, in *fuse.CreateIn, name string, out *fu
 	ctx, cancel := t.saveContext()
 	defer cancel()
 	parent := echo.Ino(in.NodeId)
-	n, err := t.repo.CreateFile(ctx, parent, name, t.newMode(in.Mode, 0o644))
+	n, err := t.repo.CreateOpenFile(ctx, parent, name, t.newMode(in.Mode, 0o644))
 	switch {
 	case err == nil:
 		// New content starts from nothing, also where it is that of an object
 		// which was there before.
 		err = t.openAs(n, t.proc.author(in.Pid), in.Flags|syscall.O_TRUNC, &out.OpenOut)
+		if h, ok := t.handle(out.Fh).(*writeHandle); ok && err == nil {
+			h.loose.Store(true)
+		}
 	case errors.Is(err, echo.ErrExists) && in.Flags&syscall.O_EXCL == 0:
 		if n, err = t.child(parent, name); err == nil {
 			err = t.open(n, in.Caller, in.Flags, &out.OpenOut)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"echofs/echo"
@@ -17,6 +18,7 @@ type writeHandle struct {
 	f     *file
 	flags uint32
 	who   *writerOf
+	loose atomic.Bool // the file was made by this open, and may be lost with the process until something is stored
 
 	commitMu sync.Mutex // held through a commit; guards the next two
 	failed   error      // the reason of a draft that close has yet to tell of
@@ -215,8 +217,12 @@ func (h *writeHandle) flush(ctx context.Context, tid uint32) error {
 		return l.flush(ctx, tid)
 	}
 	h.commitMu.Lock()
-	tell := h.untold || h.unsaved()
+	dirty := h.unsaved()
+	tell := h.untold || dirty
 	err := h.commit(ctx)
+	if err == nil && !dirty {
+		err = h.keep()
+	}
 	if err == nil {
 		err = h.failed
 	}
@@ -234,6 +240,15 @@ func (h *writeHandle) flush(ctx context.Context, tid uint32) error {
 		h.t.tellKernel(h.f)
 	}
 	return err
+}
+
+// keep makes sure that the file survives the death of this process; whatever is
+// stored does that, too.
+func (h *writeHandle) keep() error {
+	if !h.loose.Swap(false) {
+		return nil
+	}
+	return h.t.repo.Keep()
 }
 
 // fsync commits and makes all that was saved survive a power cut.

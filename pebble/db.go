@@ -230,24 +230,27 @@ func (db *DB) commit(b *echo.Batch, d echo.Durability) error {
 		return err
 	}
 	batch, err := engineBatch(db.inner, db.opts.Seal, b, size)
-	if err != nil || batch == nil && d == echo.Kernel {
+	if err != nil || batch == nil && d == echo.Memory {
 		return err
 	}
 	return db.guard(func() error {
-		if d == echo.Disk {
-			return withDisk(db.wal, func() error { return apply(db.inner, batch) })
+		switch d {
+		case echo.Memory:
+			return apply(db.inner, batch, pebble.NoSync)
+		case echo.Disk:
+			return withDisk(db.wal, func() error { return apply(db.inner, batch, pebble.Sync) })
 		}
-		return apply(db.inner, batch)
+		return apply(db.inner, batch, pebble.Sync)
 	})
 }
 
 // apply commits a batch, or makes what was committed before durable if there
 // is none.
-func apply(inner *pebble.DB, batch *pebble.Batch) error {
+func apply(inner *pebble.DB, batch *pebble.Batch, how *pebble.WriteOptions) error {
 	if batch == nil {
-		return inner.LogData(nil, pebble.Sync)
+		return inner.LogData(nil, how)
 	}
-	if err := batch.Commit(pebble.Sync); err != nil {
+	if err := batch.Commit(how); err != nil {
 		return err
 	}
 	return batch.Close()

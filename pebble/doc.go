@@ -10,8 +10,9 @@
 // system, but not waiting for the disk. It is made of the second kind and a
 // file system under Pebble ([walFS]):
 //
-//   - Every commit is a synchronous one for Pebble. It writes the record to
-//     its log (WAL), then syncs the log, then lets the commit return.
+//   - A Memory commit is Pebble's first kind. All others are synchronous ones
+//     for Pebble: it writes the record, and those before it, to its log (WAL),
+//     then syncs the log, then lets the commit return.
 //   - The log file ignores that sync unless a Disk commit is in flight, so a
 //     Kernel commit returns when write(2) has.
 //   - A Disk commit raises a counter first, so the sync that Pebble makes for

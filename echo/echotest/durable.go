@@ -115,11 +115,14 @@ type crashLog struct {
 
 // write commits record number round of a writer: its own key, and the writer's
 // count in the same batch. Every so often the commit asks for Disk, and is
-// followed by nothing but Kernel for a while.
+// followed by nothing but Kernel and Memory for a while.
 func (l *crashLog) write(writer, round int) error {
 	d := echo.Kernel
-	if round%17 == writer {
+	switch {
+	case round%17 == writer:
 		d = echo.Disk
+	case round%3 == 1:
+		d = echo.Memory
 	}
 	before := l.countAcked()
 	var b echo.Batch
