@@ -89,3 +89,6 @@ func Forget(g *Graph) {
 	clear(g.folds)
 	clear(g.standings)
 }
+
+// Calibrate chooses a cost by another clock.
+var Calibrate = calibrate

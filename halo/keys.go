@@ -178,6 +178,10 @@ func (k *DeviceKeys) Sign(msg []byte) []byte { return ed25519.Sign(k.private.rev
 // NoiseKey returns the private X25519 key, the static key of sessions.
 func (k *DeviceKeys) NoiseKey() []byte { return k.private.reveal().noise.Bytes() }
 
+// wipe overwrites the signature key. The other two are copies inside of the
+// standard library, out of reach.
+func (k *DeviceKeys) wipe() { clear(k.private.reveal().sign) }
+
 // Format implements fmt.Formatter: every verb prints "[secret]".
 func (DeviceKeys) Format(f fmt.State, _ rune) { redact(f) }
 

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"slices"
 
-	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
@@ -18,7 +17,9 @@ import (
 //	body   = XChaCha20-Poly1305(HKDF(KEK, "ks-body"), cbor keys, AAD = magic || header)
 //
 // With a passphrase a random KEK is wrapped under argon2id of it; otherwise the
-// KEK is what the keyring or the key file holds.
+// KEK is what the keyring or the key file holds. Whoever has opened a keystore
+// seals it again under the same KEK without deriving anything (UnlockKeystore);
+// a new passphrase comes with a new KEK.
 
 const (
 	keystoreMagic   = "EFSK1\n"
@@ -54,53 +55,6 @@ func (k ProtectorKind) String() string {
 	return fmt.Sprintf("protector(%d)", uint8(k))
 }
 
-// Argon holds the cost of trying a passphrase.
-type Argon struct {
-	Time    uint32 // passes
-	Memory  uint32 // KiB
-	Threads uint8
-}
-
-// DefaultArgon is the least cost that is written (the second choice of
-// RFC 9106); calibrate upward.
-var DefaultArgon = Argon{Time: 3, Memory: 64 << 10, Threads: 4}
-
-// maxArgon is the most that a reader spends on a file it does not know yet.
-var maxArgon = Argon{Time: 20, Memory: 2 << 20, Threads: 16}
-
-func (a Argon) acceptable() bool {
-	return a.Time >= DefaultArgon.Time && a.Memory >= DefaultArgon.Memory && a.Threads >= 1 &&
-		a.Time <= maxArgon.Time && a.Memory <= maxArgon.Memory && a.Threads <= maxArgon.Threads
-}
-
-// Protector opens and seals keystores: a KEK, or a passphrase. It prints as
-// "[secret]".
-type Protector struct {
-	kind       ProtectorKind
-	kek        Secret
-	passphrase hidden[[]byte]
-	cost       Argon
-}
-
-// KeyProtector returns the protector of a 32-byte key that the keyring or a key
-// file holds.
-func KeyProtector(kind ProtectorKind, kek Secret) Protector { return Protector{kind: kind, kek: kek} }
-
-// PassphraseProtector returns the protector of a passphrase. cost matters where
-// a keystore is sealed; less than DefaultArgon becomes DefaultArgon.
-func PassphraseProtector(phrase []byte, cost Argon) Protector {
-	cost.Time = max(cost.Time, DefaultArgon.Time)
-	cost.Memory = max(cost.Memory, DefaultArgon.Memory)
-	cost.Threads = max(cost.Threads, DefaultArgon.Threads)
-	return Protector{kind: ProtectPassphrase, passphrase: hide(bytes.Clone(phrase)), cost: cost}
-}
-
-// Format implements fmt.Formatter: every verb prints "[secret]".
-func (Protector) Format(f fmt.State, _ rune) { redact(f) }
-
-// LogValue implements slog.LogValuer.
-func (Protector) LogValue() slog.Value { return slog.StringValue(redacted) }
-
 // Keystore is what a device keeps secret. It prints as "[secret]".
 type Keystore struct {
 	Identity IdentityID
@@ -131,6 +85,21 @@ func (Keystore) Format(f fmt.State, _ rune) { redact(f) }
 
 // LogValue implements slog.LogValuer.
 func (Keystore) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// Wipe overwrites the keys in memory, as far as they can be reached: the
+// runtime and the keys' users may have copies. k must not be used any more.
+func (k *Keystore) Wipe() {
+	if k.Device != nil {
+		k.Device.wipe()
+	}
+	for _, keys := range k.Epochs {
+		for _, key := range keys {
+			key.Wipe()
+		}
+	}
+	k.Store.Wipe()
+	k.Entropy.Wipe()
+}
 
 // ValueKey returns the key under which the values of a table are encrypted.
 func (k *Keystore) ValueKey(table string) Secret {
@@ -197,7 +166,7 @@ type spaceKeys struct {
 }
 
 // SealKeystore returns the keystore as it is written to a file. Every call
-// uses fresh nonces and, with a passphrase, a fresh KEK.
+// uses fresh nonces; with PassphraseProtector also a fresh KEK.
 func SealKeystore(k *Keystore, p Protector) ([]byte, error) {
 	body, err := k.encode()
 	if err != nil {
@@ -224,62 +193,40 @@ func SealKeystore(k *Keystore, p Protector) ([]byte, error) {
 	return aead.Seal(out, h.Nonce[:], body, bytes.Clone(out)), nil
 }
 
-// newKEK returns the KEK of a keystore that is being sealed, and enters what is
-// needed to find it again.
-func (p Protector) newKEK(h *keystoreHeader) (Secret, error) {
-	if p.kind != ProtectPassphrase {
-		if p.kind != ProtectKeyring && p.kind != ProtectKeyfile || p.kek.IsZero() {
-			return Secret{}, malformed("protector %v without a key", p.kind)
-		}
-		return p.kek, nil
-	}
-	if !p.cost.acceptable() {
-		return Secret{}, malformed("argon2id cost %+v", p.cost)
-	}
-	fresh := make([]byte, 32)
-	h.Argon = &argonWire{Time: p.cost.Time, Memory: p.cost.Memory, Threads: p.cost.Threads}
-	for _, b := range [][]byte{fresh, h.Argon.Salt[:]} {
-		if _, err := rand.Read(b); err != nil {
-			return Secret{}, err
-		}
-	}
-	sealed, err := sealX(h.Argon.key(p.passphrase.reveal()), fresh, []byte(label("ks-wrap")))
-	if err != nil {
-		return Secret{}, err
-	}
-	h.WrapNonce, h.Wrapped = sealed[:nonceSize], sealed[nonceSize:]
-	return NewSecret(fresh)
-}
-
-func (a *argonWire) key(passphrase []byte) []byte {
-	return argon2.IDKey(passphrase, a.Salt[:], a.Time, a.Memory, a.Threads, 32)
-}
-
 // OpenKeystore reads a keystore. Whatever is wrong, the key, the passphrase or
-// the file, it fails with ErrKeystore and says no more.
+// the file, it fails with ErrKeystore and says no more; with a passphrase it
+// takes the time of a try in any case.
 func OpenKeystore(file []byte, p Protector) (*Keystore, error) {
+	k, _, err := UnlockKeystore(file, p)
+	return k, err
+}
+
+// UnlockKeystore is OpenKeystore, and returns what seals the keystore again
+// under the same KEK: a protector that holds no passphrase.
+func UnlockKeystore(file []byte, p Protector) (*Keystore, Protector, error) {
 	h, head, sealed, err := splitKeystore(file)
 	if err != nil || h.Protector != p.kind {
-		return nil, ErrKeystore
+		p.waste()
+		return nil, Protector{}, ErrKeystore
 	}
 	kek, err := p.findKEK(h)
 	if err != nil {
-		return nil, ErrKeystore
+		return nil, Protector{}, ErrKeystore
 	}
 	aead, err := chacha20poly1305.NewX(derive(kek.Bytes(), "ks-body", 32))
 	if err != nil {
-		return nil, ErrKeystore
+		return nil, Protector{}, ErrKeystore
 	}
 	body, err := aead.Open(nil, h.Nonce[:], sealed, head)
 	if err != nil {
-		return nil, ErrKeystore
+		return nil, Protector{}, ErrKeystore
 	}
 	defer clear(body)
 	k, err := decodeKeystore(body)
 	if err != nil {
-		return nil, ErrKeystore
+		return nil, Protector{}, ErrKeystore
 	}
-	return k, nil
+	return k, p.opened(h, kek), nil
 }
 
 // KeystoreKind returns where the key of a keystore comes from, which anybody
@@ -320,24 +267,6 @@ func (h *keystoreHeader) check() error {
 		return ErrKeystore
 	}
 	return nil
-}
-
-func (p Protector) findKEK(h keystoreHeader) (Secret, error) {
-	if p.kind != ProtectPassphrase {
-		if p.kek.IsZero() {
-			return Secret{}, ErrKeystore
-		}
-		return p.kek, nil
-	}
-	if cost := (Argon{h.Argon.Time, h.Argon.Memory, h.Argon.Threads}); !cost.acceptable() {
-		return Secret{}, ErrKeystore
-	}
-	sealed := slices.Concat(h.WrapNonce, h.Wrapped)
-	kek, err := openX(h.Argon.key(p.passphrase.reveal()), sealed, []byte(label("ks-wrap")))
-	if err != nil {
-		return Secret{}, ErrKeystore
-	}
-	return NewSecret(kek)
 }
 
 func (k *Keystore) encode() ([]byte, error) {
