@@ -99,6 +99,7 @@ func (k *Keystore) Wipe() {
 	}
 	k.Store.Wipe()
 	k.Entropy.Wipe()
+	k.Meeting.Wipe()
 }
 
 // ValueKey returns the key under which the values of a table are encrypted.

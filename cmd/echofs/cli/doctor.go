@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"os/exec"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -63,14 +61,14 @@ func (a *app) examine(ctx context.Context) []control.Check {
 	if err != nil {
 		return append(checks, failed("vault", err, control.HintOf(err)))
 	}
-	dir, err := vault.OpenDir(home)
+	_, err = vault.OpenDir(home)
 	if errors.Is(err, vault.ErrNoVault) {
 		return append(checks, control.Check{Name: "vault", State: checkWarn, Detail: "there is none in " + home, Fix: "echofs init"})
 	}
 	if err != nil {
 		return append(checks, failed("vault", err, control.HintOf(err)))
 	}
-	return append(append(checks, a.checkVault(ctx)...), checkSignal(ctx, dir)...)
+	return append(checks, a.checkVault(ctx)...)
 }
 
 func failed(name string, err error, fix string) control.Check {
@@ -161,48 +159,4 @@ func (a *app) checkVault(ctx context.Context) (checks []control.Check) {
 		checks = append(checks, failed("vault", err, control.HintOf(err)))
 	}
 	return checks
-}
-
-// signalTimeout bounds one look at a signaling server.
-const signalTimeout = 5 * time.Second
-
-// checkSignal asks the vault's signaling servers whether they are there.
-func checkSignal(ctx context.Context, dir *vault.Dir) (out []control.Check) {
-	config, err := dir.Config()
-	if err != nil {
-		return []control.Check{failed("signal", err, control.HintOf(err))}
-	}
-	if len(config.Signal) == 0 {
-		return []control.Check{{Name: "signal", State: checkWarn, Detail: "no signaling server: other devices are found on the local network only",
-			Fix: "echofs mount --signal URL (anyone can run one: echofs signal)"}}
-	}
-	for _, url := range config.Signal {
-		if err := askSignal(ctx, url); err != nil {
-			out = append(out, failed("signal", fmt.Errorf("%s: %w", url, err), "is it running, and is the address right?"))
-			continue
-		}
-		out = append(out, control.Check{Name: "signal", State: checkOK, Detail: url})
-	}
-	return out
-}
-
-// askSignal asks a signaling server how it is; ws URLs are the http ones of
-// the same host.
-func askSignal(ctx context.Context, url string) error {
-	ctx, cancel := context.WithTimeout(ctx, signalTimeout)
-	defer cancel()
-	health := strings.TrimRight("http"+strings.TrimPrefix(url, "ws"), "/") + "/health"
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, health, nil)
-	if err != nil {
-		return err
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	_ = res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("it answered %s", res.Status)
-	}
-	return nil
 }

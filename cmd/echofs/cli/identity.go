@@ -45,10 +45,13 @@ func (a *app) phraseCommand() *cobra.Command {
 		Short: "Print the 24 words that bring a lost identity back",
 		Long: `Print the 24 words that bring a lost identity back. Whoever has them is you:
 write them on paper. --forget removes them from the vault afterwards, so that
-the paper is the only copy.`,
+the paper is the only copy. Where the vault has a passphrase, it is asked for.`,
 		Example: "  echofs phrase show",
 		Args:    cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
+		RunE: func(c *cobra.Command, _ []string) (err error) {
+			if req.Passphrase, err = a.prove(c.Context()); err != nil {
+				return err
+			}
 			return call(c.Context(), a, need{}, control.ShowPhrase, req, func(w io.Writer, p control.Phrase) {
 				_, _ = fmt.Fprintln(w, p.Phrase)
 			})

@@ -72,7 +72,7 @@ type joinFlags struct {
 
 // pairVault makes a vault that is a further device of an identity.
 func (a *app) pairVault(ctx context.Context, home string, opts vault.MakeOptions, join joinFlags) (control.Identity, error) {
-	opts.Getenv = a.getenv
+	opts.Getenv, opts.Access = a.getenv, a.withoutPassphrase()
 	dir, err := vault.Pair(ctx, home, opts, vault.PairOptions{Code: join.code, Timeout: join.timeout, NoLAN: join.noLAN, Log: a.logger(),
 		AuthCode: func(context.Context) (string, error) { return a.pairDigits(join) },
 		Progress: func(s halo.GuestState) { a.progress("%s", guestSays(string(s))) },
@@ -82,7 +82,7 @@ func (a *app) pairVault(ctx context.Context, home string, opts vault.MakeOptions
 	if err != nil {
 		return control.Identity{}, err
 	}
-	v, err := vault.Open(ctx, vault.Options{Dir: dir, Wait: turnTimeout, Version: Version(), Getenv: a.getenv, Log: a.logger()})
+	v, err := vault.Open(ctx, vault.Options{Dir: dir, Wait: turnTimeout, Version: Version(), Getenv: a.getenv, Log: a.logger(), Access: opts.Access})
 	if err != nil {
 		return control.Identity{}, err
 	}
@@ -105,13 +105,13 @@ func (a *app) pairDigits(join joinFlags) (string, error) {
 
 // makeVault makes a vault and all that belongs to a new one.
 func (a *app) makeVault(ctx context.Context, home string, opts vault.MakeOptions) (control.Identity, error) {
-	opts.Getenv = a.getenv
+	opts.Getenv, opts.Access = a.getenv, a.withoutPassphrase()
 	dir, err := vault.Make(home, opts)
 	if err != nil {
 		return control.Identity{}, err
 	}
 	v, err := vault.Open(ctx, vault.Options{Dir: dir, Wait: turnTimeout, Version: Version(),
-		Getenv: a.getenv, Log: a.logger(), Offline: true})
+		Getenv: a.getenv, Log: a.logger(), Offline: true, Access: opts.Access})
 	if err != nil {
 		return control.Identity{}, err
 	}
@@ -135,5 +135,6 @@ func (a *app) nextSteps(phrase bool) {
 }
 
 func printIdentity(w io.Writer, id control.Identity) {
-	_, _ = fmt.Fprintf(w, "identity  %s  %s\ndevice    %s  %s\n", clean(id.Name), id.DID, clean(id.Device.Name), id.Device.ID)
+	_, _ = fmt.Fprintf(w, "identity  %s  %s\ndevice    %s  %s\nkeys      protected by %s\n",
+		clean(id.Name), id.DID, clean(id.Device.Name), id.Device.ID, clean(protectedBy(id.Protection)))
 }

@@ -13,11 +13,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"echofs/cmd/echofs/control"
+	"echofs/cmd/echofs/vault"
 )
 
 // Main runs one command of a program that was called by a name, and returns its
 // exit status.
 func Main(name string, args []string, stdin, stdout, stderr *os.File) int {
+	vault.NoDumps() // of workers and helpers too, which hold what is in files
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, getenv: os.Getenv}
@@ -75,6 +77,7 @@ type app struct {
 	started        bool // the command line was understood
 	home           string
 	json           bool
+	secrets        secrets
 }
 
 // say prints a message to people.
@@ -104,6 +107,8 @@ nobody reachable.`,
 	root.SetIn(a.stdin)
 	root.PersistentFlags().StringVar(&a.home, "home", "", "directory of the vault (default $ECHOFS_HOME, $XDG_DATA_HOME/echofs or ~/.local/share/echofs)")
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print data as JSON")
+	root.PersistentFlags().StringVar(&a.secrets.keyFile, "key-file", "", "file with the key that protects the vault's keys (default $ECHOFS_KEY_FILE, a systemd credential, or one that echofs keeps)")
+	root.PersistentFlags().IntVar(&a.secrets.fd, "passphrase-fd", -1, "file descriptor to read the vault's passphrase from")
 	root.AddCommand(a.commands()...)
 	return root
 }
@@ -116,7 +121,7 @@ func (a *app) commands() []*cobra.Command {
 		a.statCommand(), a.logCommand(), a.showCommand(), a.draftsCommand(), a.queryCommand(),
 		a.blameCommand(), a.watchCommand(),
 		a.diffCommand(), a.restoreCommand(), a.undoCommand(), a.conflictsCommand(), a.trashCommand(),
-		a.signalCommand(), a.identityCommand(), a.phraseCommand(), a.recoverCommand(),
+		a.signalCommand(), a.identityCommand(), a.phraseCommand(), a.recoverCommand(), a.passphraseCommand(), a.lockCommand(), a.unlockCommand(),
 		a.doctorCommand(), a.fsckCommand(), a.versionCommand(), a.manCommand(), a.engineCommand(), a.pokeCommand(),
 	}
 }

@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"echofs/cmd/echofs/control"
 	"echofs/cmd/echofs/vault"
@@ -20,6 +17,8 @@ type mountFlags struct {
 	req        control.MountRequest
 	background bool
 	readyFD    int // where a daemon in the background says that it is ready; 0 for none
+	startFD    int // and from where it reads what it is told
+	start      startDoc
 	offline    bool
 	signal     []string
 	ice        []string
@@ -38,7 +37,7 @@ asked for another mount.
 
 The first mount makes an identity, a device, and the space "personal".
 
---signal, --ice and --no-lan are remembered in the vault's config.json.`,
+--signal, --ice and --no-lan are remembered in the vault.`,
 		Example: "  echofs mount ~/echo\n  echofs mount -d --signal wss://rendezvous.example.org",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) (err error) {
@@ -58,8 +57,7 @@ The first mount makes an identity, a device, and the space "personal".
 	fl.StringArrayVar(&f.signal, "signal", nil, "URL of a signaling server; may be repeated; \"\" for none")
 	fl.StringArrayVar(&f.ice, "ice", nil, "URL of a STUN or TURN server; may be repeated; \"\" for none")
 	fl.BoolVar(&f.noLAN, "no-lan", false, "do not look for devices on the local network")
-	fl.IntVar(&f.readyFD, "ready-fd", 0, "")
-	_ = fl.MarkHidden("ready-fd") // fails for unknown flags only
+	f.hidden(c)
 	return c
 }
 
@@ -94,6 +92,9 @@ func (a *app) mount(c *cobra.Command, f *mountFlags) error {
 	if err != nil {
 		return err
 	}
+	if err := f.remember(c); err != nil {
+		return err
+	}
 	f.req.Hold = !f.background
 	if s, err := dialDaemon(ctx, home); err != nil {
 		return err
@@ -102,9 +103,6 @@ func (a *app) mount(c *cobra.Command, f *mountFlags) error {
 	}
 	dir, err := a.openDir(ctx, home, true)
 	if err != nil {
-		return err
-	}
-	if err := f.remember(c, dir); err != nil {
 		return err
 	}
 	if f.background {
@@ -121,26 +119,24 @@ func (a *app) addMount(ctx context.Context, s *session, f *mountFlags) error {
 	})
 }
 
-// remember stores the network flags that were given.
-func (f *mountFlags) remember(c *cobra.Command, dir *vault.Dir) error {
+// remember notes the network flags that were given, to be stored in the vault
+// when it is open.
+func (f *mountFlags) remember(c *cobra.Command) error {
 	fl := c.Flags()
-	if !fl.Changed("signal") && !fl.Changed("ice") && !fl.Changed("no-lan") {
-		return nil
-	}
-	config, err := dir.Config()
-	if err != nil {
-		return err
-	}
 	if fl.Changed("signal") {
-		config.Signal = given(f.signal)
+		list := given(f.signal)
+		f.start.Signal = &list
 	}
 	if fl.Changed("ice") {
-		config.ICE = given(f.ice)
+		list := given(f.ice)
+		f.start.ICE = &list
 	}
 	if fl.Changed("no-lan") {
-		config.NoLAN = f.noLAN
+		f.start.NoLAN = &f.noLAN
 	}
-	return dir.SetConfig(config)
+	var c2 vault.Config
+	f.start.change(&c2)
+	return c2.Check()
 }
 
 // given returns the values of a flag without the empty ones, which say "none".
@@ -156,12 +152,17 @@ func given(values []string) (out []string) {
 // runDaemon is the daemon: it holds the vault until a signal comes, or until
 // its last mount has gone.
 func (a *app) runDaemon(ctx context.Context, dir *vault.Dir, f *mountFlags) (err error) {
-	log, ready, err := a.daemonVoice(dir, f)
+	log, ready, start, err := a.daemonVoice(dir, f)
 	if err != nil {
 		return err
 	}
+	if f.readyFD == 0 {
+		if start.Access, err = a.access(ctx, dir); err != nil {
+			return err
+		}
+	}
 	v, err := vault.Open(ctx, vault.Options{Dir: dir, Wait: turnTimeout, Version: Version(), Getenv: a.getenv,
-		Log: log, Offline: f.offline, Daemon: true})
+		Log: log, Offline: f.offline, Daemon: true, Access: start.Access, Settings: start.settings()})
 	if err != nil {
 		return ready.tell(err)
 	}
@@ -172,18 +173,4 @@ func (a *app) runDaemon(ctx context.Context, dir *vault.Dir, f *mountFlags) (err
 		}
 	})
 	return ready.tell(errors.Join(err, v.Close()))
-}
-
-// daemonVoice returns where a daemon says what it has to say.
-func (a *app) daemonVoice(dir *vault.Dir, f *mountFlags) (*slog.Logger, *readiness, error) {
-	if f.readyFD == 0 {
-		return a.logger(), &readiness{}, nil
-	}
-	unix.CloseOnExec(f.readyFD) // not for the engine's workers
-	ready := &readiness{pipe: os.NewFile(uintptr(f.readyFD), "ready")}
-	file, err := dir.OpenLog()
-	if err != nil {
-		return nil, nil, ready.tell(err)
-	}
-	return slog.New(slog.NewTextHandler(file, nil)), ready, nil
 }

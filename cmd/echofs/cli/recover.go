@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"echofs/cmd/echofs/control"
 	"echofs/cmd/echofs/vault"
@@ -106,7 +105,11 @@ func (a *app) recover(ctx context.Context, f recoverFlags) (done control.Recover
 			return done, err
 		}
 	}
-	v, err := vault.Open(ctx, vault.Options{Dir: dir, Wait: turnTimeout, Version: Version(), Getenv: a.getenv, Log: a.logger()})
+	access, err := a.access(ctx, dir)
+	if err != nil {
+		return done, err
+	}
+	v, err := vault.Open(ctx, vault.Options{Dir: dir, Wait: turnTimeout, Version: Version(), Getenv: a.getenv, Log: a.logger(), Access: access})
 	if err != nil {
 		return done, err
 	}
@@ -116,7 +119,7 @@ func (a *app) recover(ctx context.Context, f recoverFlags) (done control.Recover
 
 // reclaimVault makes a vault that is a device of the identity of a phrase.
 func (a *app) reclaimVault(ctx context.Context, home string, root *halo.RootKeys, f recoverFlags) (*vault.Dir, error) {
-	f.make.Getenv = a.getenv
+	f.make.Getenv, f.make.Access = a.getenv, a.withoutPassphrase()
 	public := root.Public()
 	a.progress("%s", "identity "+halo.DID(public.Sign[:]))
 	a.progress("%s", "looking for somebody who knows it")
@@ -187,7 +190,7 @@ func (a *app) readPhrase(fd int) ([]byte, error) {
 	if !isTerminal(a.stdin) {
 		return io.ReadAll(io.LimitReader(a.stdin, maxPhrase))
 	}
-	restore, err := hideInput(int(a.stdin.Fd()))
+	restore, err := hideTyping(a.stdin)
 	if err != nil {
 		return nil, err
 	}
@@ -195,18 +198,4 @@ func (a *app) readPhrase(fd int) ([]byte, error) {
 	answer, err := a.ask("recovery phrase (it is not shown): ")
 	_, _ = io.WriteString(a.stderr, "\n")
 	return []byte(answer), err
-}
-
-// hideInput lets a terminal show nothing of what is typed, until restore.
-func hideInput(fd int) (restore func(), err error) {
-	before, err := unix.IoctlGetTermios(fd, unix.TCGETS)
-	if err != nil {
-		return nil, fmt.Errorf("terminal: %w", err)
-	}
-	quiet := *before
-	quiet.Lflag &^= unix.ECHO
-	if err := unix.IoctlSetTermios(fd, unix.TCSETS, &quiet); err != nil {
-		return nil, fmt.Errorf("terminal: %w", err)
-	}
-	return func() { _ = unix.IoctlSetTermios(fd, unix.TCSETS, before) }, nil
 }

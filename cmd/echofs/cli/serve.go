@@ -37,8 +37,8 @@ one device may fill.
   echofs serve --unit > ~/.config/systemd/user/echofs.service
   systemctl --user enable --now echofs && loginctl enable-linger
 
---signal, --ice, --no-lan and the quotas are remembered in the vault's
-config.json.`,
+--signal, --ice, --no-lan and the quotas are remembered in the
+vault.`,
 		Example: "  echofs serve --signal wss://rendezvous.example.org\n  echofs serve --quota 200GiB --device-quota 50GiB\n  echofs serve --unit",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -65,22 +65,28 @@ config.json.`,
 // relayQuota are the flags that bound what is kept for others; 0 for the default.
 type relayQuota struct{ space, device byteCount }
 
-// remember stores the quotas that were given.
-func (q relayQuota) remember(dir *vault.Dir) error {
+// change notes the quotas that were given in the settings.
+func (q relayQuota) change(c *vault.Config) {
+	c.RelaySpace = cmp.Or(int64(q.space), c.RelaySpace)
+	c.RelayDevice = cmp.Or(int64(q.device), c.RelayDevice)
+}
+
+// settings returns what changes the settings as the flags say.
+func (q relayQuota) settings(start *startDoc) func(*vault.Config) {
 	if q == (relayQuota{}) {
-		return nil
+		return start.settings()
 	}
-	config, err := dir.Config()
-	if err != nil {
-		return err
+	return func(c *vault.Config) {
+		start.change(c)
+		q.change(c)
 	}
-	config.RelaySpace = cmp.Or(int64(q.space), config.RelaySpace)
-	config.RelayDevice = cmp.Or(int64(q.device), config.RelayDevice)
-	return dir.SetConfig(config)
 }
 
 func (a *app) serve(c *cobra.Command, home string, f *mountFlags, quota relayQuota) error {
 	ctx := c.Context()
+	if err := f.remember(c); err != nil {
+		return err
+	}
 	if s, err := dialDaemon(ctx, home); err != nil {
 		return err
 	} else if s != nil {
@@ -91,11 +97,12 @@ func (a *app) serve(c *cobra.Command, home string, f *mountFlags, quota relayQuo
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(f.remember(c, dir), quota.remember(dir)); err != nil {
+	access, err := a.access(ctx, dir)
+	if err != nil {
 		return err
 	}
 	v, err := vault.Open(ctx, vault.Options{Dir: dir, Wait: turnTimeout, Version: Version(), Getenv: a.getenv,
-		Log: a.logger(), Daemon: true})
+		Log: a.logger(), Daemon: true, Access: access, Settings: quota.settings(&f.start)})
 	if err != nil {
 		return err
 	}
@@ -141,6 +148,10 @@ Wants=network-online.target
 ExecStart=%s --home %s serve
 Restart=on-failure
 RestartSec=5
+# a vault that is locked stays so
+RestartPreventExitStatus=4
+# its keys may come from systemd:
+#LoadCredential=echofs.key:/etc/echofs.key
 TimeoutStopSec=30
 UMask=0077
 NoNewPrivileges=yes

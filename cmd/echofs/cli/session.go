@@ -94,8 +94,12 @@ func (a *app) openDir(ctx context.Context, home string, create bool) (*vault.Dir
 func (a *app) openInside(ctx context.Context, dir *vault.Dir, n need) (*session, error) {
 	deadline := time.Now().Add(turnTimeout)
 	for {
+		access, err := a.access(ctx, dir)
+		if err != nil {
+			return nil, err
+		}
 		v, err := vault.Open(ctx, vault.Options{Dir: dir, Wait: 200 * time.Millisecond, Version: Version(),
-			Getenv: a.getenv, Log: a.logger(), Offline: !n.network})
+			Getenv: a.getenv, Log: a.logger(), Offline: !n.network, Access: access})
 		if err == nil {
 			return &session{Client: control.NewClient(control.Local(v.Handler())), inside: true, close: v.Close}, nil
 		}

@@ -19,10 +19,15 @@ func (a *app) statusCommand() *cobra.Command {
 		Long: `Show mounts, spaces, who is behind, and what needs a decision.
 
 The state of a space is: synced (the connected devices have everything),
-syncing, offline (no device is connected), alone (there is no other device).`,
+syncing, offline (no device is connected), alone (there is no other device).
+
+It never asks for a passphrase: of a vault that is locked it says just that.`,
 		Example: "  echofs status\n  echofs status --watch --json",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if st, ok := a.lockedStatus(c.Context()); ok {
+				return a.emit(st, func(w io.Writer) { printWarnings(w, st.Warnings) })
+			}
 			if !watch {
 				return call(c.Context(), a, need{}, control.GetStatus, control.None{}, printStatus)
 			}
@@ -67,7 +72,11 @@ func printStatus(w io.Writer, st control.StatusReply) {
 			printBehind(w, s.Behind)
 		}
 	}
-	for _, x := range st.Warnings {
+	printWarnings(w, st.Warnings)
+}
+
+func printWarnings(w io.Writer, list []control.Warning) {
+	for _, x := range list {
 		_, _ = fmt.Fprintf(w, "\nwarning: %s\n  %s\n", clean(x.Message), clean(x.Fix))
 	}
 }

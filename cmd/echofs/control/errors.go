@@ -71,6 +71,7 @@ var codes = []struct {
 	{echo.ErrReserved, Refused},
 	{halo.ErrNotAllowed, Refused},
 	{halo.ErrBadCode, Refused},
+	{halo.ErrKeystore, Refused},
 	{iofs.ErrPermission, Refused},
 	{echo.ErrBadQuery, Usage},
 	{echo.ErrBadTime, Usage},

@@ -26,6 +26,8 @@ type Identity struct {
 	DID    string    `json:"did"`
 	Name   string    `json:"name"`
 	Device DeviceRef `json:"device"`
+
+	Protection Protection `json:"protection"`
 }
 
 // IdentityRef names a person.
@@ -42,7 +44,8 @@ type DeviceRef struct {
 
 // PhraseRequest asks for the recovery phrase.
 type PhraseRequest struct {
-	Forget bool `json:"forget"` // remove it from the vault
+	Forget     bool   `json:"forget"`               // remove it from the vault
+	Passphrase []byte `json:"passphrase,omitempty"` // of the vault, where it has one
 }
 
 // Phrase is the recovery phrase: 24 words. It is a secret.
@@ -108,6 +111,7 @@ type Warning struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
 	Fix     string `json:"fix"`
+	State   string `json:"state,omitempty"` // StateLocked, where that is the reason for all
 }
 
 // Peer is a device that is connected.

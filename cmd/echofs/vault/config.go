@@ -15,7 +15,8 @@ import (
 	"echofs/cmd/echofs/control"
 )
 
-// Config is the settings of a vault, kept in config.json.
+// Config is the settings of a vault. They are kept sealed: names and addresses
+// say who somebody is and whom they meet.
 type Config struct {
 	Name     string   `json:"name"`      // of the person, as members see it
 	Device   string   `json:"device"`    // of this machine
@@ -28,44 +29,39 @@ type Config struct {
 	RelayDevice int64 `json:"relay_device,omitempty"` // and of them of one device
 }
 
-// maxConfig bounds config.json, in bytes.
+// maxConfig bounds the file of the settings, in bytes.
 const maxConfig = 64 << 10
 
 // maxName bounds the name of a person or a device, in bytes.
 const maxName = 100
 
-// Config reads the settings; without a file they are empty.
-func (d *Dir) Config() (Config, error) {
+// parseConfig reads settings from JSON.
+func parseConfig(b []byte) (Config, error) {
 	var c Config
-	b, err := readPrivate(d.file(configName), maxConfig)
-	if errors.Is(err, iofs.ErrNotExist) {
-		return c, nil
-	}
-	if err != nil {
-		return c, fmt.Errorf("read settings: %w", err)
-	}
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&c); err != nil {
-		return c, control.WithHint(fmt.Errorf("read settings: %s: %w", d.file(configName), err), "correct or remove the file")
+		return c, fmt.Errorf("read settings: %w", err)
 	}
 	return c, c.check()
 }
 
-// SetConfig stores the settings.
-func (d *Dir) SetConfig(c Config) error {
-	if err := c.check(); err != nil {
-		return err
+// plainConfig reads the settings that an earlier version has left in plain;
+// without a file they are empty.
+func (d *Dir) plainConfig() (Config, error) {
+	b, err := readPrivate(d.file(configName), maxConfig)
+	if errors.Is(err, iofs.ErrNotExist) {
+		return Config{}, nil
 	}
-	b, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
-		return fmt.Errorf("write settings: %w", err)
+		return Config{}, fmt.Errorf("read settings: %w", err)
 	}
-	if err := replaceFile(d.file(configName), append(b, '\n'), false); err != nil {
-		return fmt.Errorf("write settings: %w", err)
-	}
-	return nil
+	c, err := parseConfig(b)
+	return c, control.WithHint(err, "correct or remove "+d.file(configName))
 }
+
+// Check refuses names and addresses that cannot be.
+func (c Config) Check() error { return c.check() }
 
 func (c Config) check() error {
 	for _, name := range []string{c.Name, c.Device} {

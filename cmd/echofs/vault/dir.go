@@ -23,7 +23,7 @@ const (
 	localName    = "local"       // content of files of this machine only
 	blobsName    = "blobs"       // chunks of blobs, by space
 	keystoreName = "keys.efk"    // the sealed keys
-	configName   = "config.json" // settings of the vault
+	configName   = "config.json" // settings of a vault of an earlier version
 	logName      = "daemon.log"  // what a daemon in the background says
 )
 

@@ -9,7 +9,8 @@
 //
 //	format       what this is, the version of the layout, the vault's id
 //	lock         flock(2) of the process that uses the vault; holds its pid
-//	config.json  settings: names, signaling and ICE servers
+//	settings.efs settings, sealed: names, signaling and ICE servers
+//	locked       there while its owner has locked the vault; see Resumed
 //	genesis      first credential of a new identity, until it is in the store
 //	keys.efk     sealed keys (halo.SealKeystore); the one before is keys.efk.1
 //	keys.pair    keys of a device that is being added to an identity
@@ -21,8 +22,10 @@
 //	ctl.sock     control socket of a running daemon
 //	daemon.log   what a daemon in the background said; the older part is .1
 //
-// The key that opens keys.efk is not here: a [Protector] has it, for now a
-// file in the user's configuration directory ([KeyFile]).
+// The key that opens keys.efk is not here: a [Protector] has it, the keyring of
+// the desktop session ([Keyring]) or a file in the user's configuration directory
+// ([KeyFile]); or a passphrase wraps it. What the user gives to open the vault is
+// its [Access].
 //
 // # Making one
 //

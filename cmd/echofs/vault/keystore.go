@@ -16,17 +16,22 @@ const maxKeystore = 16 << 20
 
 // keystore is the vault's keys in memory. What changes is written first.
 type keystore struct {
-	dir       *Dir
-	protector halo.Protector
+	dir    *Dir
+	getenv func(string) string
+	access Access // without the passphrase
 
-	mu   sync.Mutex // guards keys
-	keys *halo.Keystore
+	trying sync.Mutex // held by whoever tries a passphrase: one at a time
+
+	mu        sync.Mutex // guards the below
+	protector halo.Protector
+	keys      *halo.Keystore
 }
 
 var _ echo.Keys = (*keystore)(nil)
 
-// openKeystore opens the keys of a vault with the key that its protector has.
-func (d *Dir) openKeystore(getenv func(string) string) (*keystore, error) {
+// openKeystore opens the keys of a vault with what its protector has, or with
+// the passphrase that was given.
+func (d *Dir) openKeystore(access Access, getenv func(string) string) (*keystore, error) {
 	sealed, err := readPrivate(d.file(keystoreName), maxKeystore)
 	if err != nil {
 		return nil, fmt.Errorf("open keystore: %w", err)
@@ -35,30 +40,26 @@ func (d *Dir) openKeystore(getenv func(string) string) (*keystore, error) {
 	if err != nil {
 		return nil, d.badKeystore(err)
 	}
-	if kind != halo.ProtectKeyfile {
-		return nil, control.WithHint(fmt.Errorf("open keystore: it is protected by a %v, which this version cannot ask for", kind),
-			"use the version of echofs that set it")
-	}
-	file, err := NewKeyFile(d.id, getenv)
+	protector, err := d.protectorFor(kind, access, getenv)
 	if err != nil {
 		return nil, fmt.Errorf("open keystore: %w", err)
 	}
-	key, err := file.Key()
-	if err != nil {
-		return nil, fmt.Errorf("open keystore: %w", err)
+	if kind == halo.ProtectPassphrase {
+		defer protector.Wipe()
 	}
-	protector := halo.KeyProtector(kind, key)
-	keys, err := halo.OpenKeystore(sealed, protector)
+	keys, opened, err := halo.UnlockKeystore(sealed, protector)
 	if err != nil {
 		return nil, d.badKeystore(err)
 	}
-	return &keystore{dir: d, protector: protector, keys: keys}, nil
+	access.Passphrase = nil
+	k := &keystore{dir: d, getenv: getenv, access: access, protector: opened, keys: keys}
+	return k, k.finishPassphrase()
 }
 
 func (d *Dir) badKeystore(err error) error {
 	path := d.file(keystoreName)
 	return control.WithHint(fmt.Errorf("open keystore: %s: %w", path, err),
-		fmt.Sprintf("if the file is damaged, the one before is %s.1", path))
+		fmt.Sprintf("the passphrase or key is wrong, or the file is damaged; the one before is %s.1", path))
 }
 
 // saveKeystore seals the keys into their file.
@@ -158,5 +159,21 @@ func (k *keystore) forgetPhrase() error {
 		}
 	}
 	entropy.Wipe()
+	return nil
+}
+
+// kind returns what protects the keys.
+func (k *keystore) kind() halo.ProtectorKind {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.protector.Kind()
+}
+
+// wipe overwrites the keys in memory. They must not be used any more.
+func (k *keystore) wipe() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.keys.Wipe()
+	k.protector.Wipe()
 	return nil
 }

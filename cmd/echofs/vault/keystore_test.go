@@ -28,7 +28,7 @@ func makeTest(t *testing.T, opts MakeOptions) (*Dir, func(string) string) {
 
 func open(t *testing.T, d *Dir, getenv func(string) string) *keystore {
 	t.Helper()
-	k, err := d.openKeystore(getenv)
+	k, err := d.openKeystore(Access{}, getenv)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func TestMake(t *testing.T) {
 	if !d.Complete() {
 		t.Error("a made vault is not complete")
 	}
-	c, err := d.Config()
+	c, err := open(t, d, getenv).settings()
 	if err != nil || c.Name != "Ada" || c.Device != "laptop" || c.NoPhrase {
 		t.Errorf("settings: got %+v, %v", c, err)
 	}
@@ -73,8 +73,7 @@ func TestMakeAfterCrash(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	open(t, again, getenv)
-	if c, err := again.Config(); err != nil || c.Name != "Bob" || again.ID() != d.ID() {
+	if c, err := open(t, again, getenv).settings(); err != nil || c.Name != "Bob" || again.ID() != d.ID() {
 		t.Errorf("got %+v, %v, want Bob's vault with the same id", c, err)
 	}
 }
@@ -155,7 +154,7 @@ func TestDamagedKeystore(t *testing.T) {
 		if err := os.WriteFile(d.file(keystoreName), bad, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := d.openKeystore(getenv); !errors.Is(err, halo.ErrKeystore) || !strings.Contains(control.HintOf(err), keystoreName+".1") {
+		if _, err := d.openKeystore(Access{}, getenv); !errors.Is(err, halo.ErrKeystore) || !strings.Contains(control.HintOf(err), keystoreName+".1") {
 			t.Errorf("%d bytes: got %v, want %v and where the copy is", len(bad), err, halo.ErrKeystore)
 		}
 	}

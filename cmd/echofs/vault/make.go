@@ -30,6 +30,7 @@ type MakeOptions struct {
 	Name     string // of the person; "" for the account's
 	Device   string // of the machine; "" for the host's
 	NoPhrase bool   // do not keep the recovery phrase
+	Access   Access // what is to protect the keys
 	Getenv   func(string) string
 }
 
@@ -73,15 +74,18 @@ func (d *Dir) Complete() bool {
 // fill writes the files of a new vault, the keystore last.
 func (d *Dir) fill(opts MakeOptions) error {
 	config := Config{Name: cmp.Or(opts.Name, accountName()), Device: cmp.Or(opts.Device, hostName()), NoPhrase: opts.NoPhrase}
-	if err := d.SetConfig(config); err != nil {
+	if err := config.check(); err != nil {
 		return err
 	}
 	keys, genesis, err := newIdentity(!opts.NoPhrase)
 	if err != nil {
 		return err
 	}
-	protector, err := d.newProtector(opts.Getenv)
+	protector, err := d.newProtector(opts.Access, opts.Getenv)
 	if err != nil {
+		return err
+	}
+	if err := d.writeSettings(keys, config); err != nil {
 		return err
 	}
 	if err := replaceFile(d.file(genesisName), genesis, false); err != nil {
@@ -114,20 +118,6 @@ func newIdentity(keepPhrase bool) (*halo.Keystore, []byte, error) {
 		keys.Entropy = entropy
 	}
 	return keys, genesis.Bytes(), nil
-}
-
-// newProtector returns the key that will open the keystore. An earlier attempt
-// to make the vault may have left it.
-func (d *Dir) newProtector(getenv func(string) string) (halo.Protector, error) {
-	file, err := NewKeyFile(d.id, getenv)
-	if err != nil {
-		return halo.Protector{}, err
-	}
-	key, err := file.Key()
-	if errors.Is(err, iofs.ErrNotExist) {
-		key, err = file.Make()
-	}
-	return halo.KeyProtector(halo.ProtectKeyfile, key), err
 }
 
 // genesis returns the credentials that a new identity begins with, or nil once

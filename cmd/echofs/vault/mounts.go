@@ -135,6 +135,52 @@ func (s *mounts) unmount(dir string, lazy bool) (last bool, err error) {
 	return len(s.list) == 0, nil
 }
 
+// requests lists what was asked for and is mounted.
+func (s *mounts) requests() []control.MountRequest {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []control.MountRequest
+	for _, e := range s.list {
+		if e.m != nil {
+			out = append(out, e.req)
+		}
+	}
+	return out
+}
+
+// take unmounts everything and waits until it is gone. What is in use stays,
+// and then all of it does, unless lazy is set: the error says who is in the way.
+func (s *mounts) take(ctx context.Context, lazy bool) error {
+	s.mu.Lock()
+	list := slices.Clone(s.list)
+	s.mu.Unlock()
+	var taken []control.MountRequest
+	for _, e := range list {
+		if e.m == nil {
+			continue // it is being made, and will be closed with the daemon
+		}
+		if err := e.m.Unmount(lazy); err != nil {
+			err = fmt.Errorf("unmount %s: %w%s", e.req.Dir, err, inUse(e.req.Dir))
+			return errors.Join(err, s.again(ctx, taken))
+		}
+		if !lazy {
+			<-e.m.Done()
+		}
+		taken = append(taken, e.req)
+	}
+	return nil
+}
+
+// again mounts what was unmounted before something else could not be.
+func (s *mounts) again(ctx context.Context, reqs []control.MountRequest) error {
+	var errs []error
+	for _, req := range reqs {
+		_, err := s.add(ctx, req)
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
 // closeAll unmounts everything, also what is in use, and refuses new mounts.
 func (s *mounts) closeAll() error {
 	s.mu.Lock()

@@ -28,7 +28,7 @@ func (v *Vault) openNetwork(context.Context) error {
 	}
 	n, err := echosync.New(echosync.Vault(v.repo), opts)
 	if err != nil {
-		return control.WithHint(err, "correct the addresses in "+v.dir.file(configName))
+		return control.WithHint(err, "correct the addresses: echofs mount --signal URL, --ice URL")
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

@@ -71,7 +71,7 @@ func (d *Dir) pair(ctx context.Context, opts MakeOptions, p PairOptions) error {
 	if err := config.check(); err != nil {
 		return err
 	}
-	protector, err := d.newProtector(opts.Getenv)
+	protector, err := d.newProtector(opts.Access, opts.Getenv)
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (d *Dir) storePaired(config Config, keys *halo.Keystore, p halo.Protector, 
 	if config.Name == "" {
 		config.Name = cmp.Or(profileName(keys.Device, got), accountName())
 	}
-	if err := d.SetConfig(config); err != nil {
+	if err := d.writeSettings(keys, config); err != nil {
 		return err
 	}
 	b, err := cbor.Marshal(pairedWire{got.Credentials, got.Space, got.SpaceAll, got.Shared, got.Name})

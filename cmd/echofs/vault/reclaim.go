@@ -58,7 +58,7 @@ func (d *Dir) reclaim(ctx context.Context, opts MakeOptions, r ReclaimOptions) e
 	if err := config.check(); err != nil {
 		return err
 	}
-	protector, err := d.newProtector(opts.Getenv)
+	protector, err := d.newProtector(opts.Access, opts.Getenv)
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,8 @@ const engineTest = 20 * time.Second
 
 // examine checks what can only be checked from inside of the vault.
 func (v *Vault) examine(ctx context.Context, _ control.None) ([]control.Check, error) {
-	out := []control.Check{v.examineStore(), v.examineEngine(ctx)}
+	out := append([]control.Check{v.examineStore(), v.examineEngine(ctx)}, v.examineKeys()...)
+	out = append(out, v.examineSignal(ctx)...)
 	for _, w := range v.warnings() {
 		out = append(out, control.Check{Name: w.Code, State: "warn", Detail: w.Message, Fix: w.Fix})
 	}

@@ -89,7 +89,7 @@ func (v *Vault) rename(ctx context.Context, identity, device string) (control.Id
 	if identity == "" && device == "" {
 		return control.Identity{}, fmt.Errorf("rename: no name: %w", control.ErrUsage)
 	}
-	config, err := v.dir.Config()
+	config, err := v.keys.settings()
 	if err != nil {
 		return control.Identity{}, err
 	}
@@ -99,7 +99,7 @@ func (v *Vault) rename(ctx context.Context, identity, device string) (control.Id
 	if device != "" {
 		config.Device = device
 	}
-	if err := v.dir.SetConfig(config); err != nil {
+	if err := v.keys.setSettings(config); err != nil {
 		return control.Identity{}, err
 	}
 	if err := v.repo.SetNames(ctx, identity, device); err != nil {

@@ -209,7 +209,7 @@ func (v *Vault) rememberServers(code string) error {
 	if err != nil {
 		return err
 	}
-	config, err := v.dir.Config()
+	config, err := v.keys.settings()
 	if err != nil {
 		return err
 	}
@@ -224,7 +224,7 @@ func (v *Vault) rememberServers(code string) error {
 	if !changed {
 		return nil
 	}
-	return v.dir.SetConfig(config)
+	return v.keys.setSettings(config)
 }
 
 // linger stays until a device has what is here, or, for the zero device, until

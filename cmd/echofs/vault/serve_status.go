@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +16,7 @@ func (v *Vault) registerStatus() {
 	control.Handle(v.server, control.GetStatus, v.status)
 	control.HandleStream(v.server, control.WatchStatus, v.watchStatus)
 	control.Handle(v.server, control.GetIdentity, v.identity)
-	control.Handle(v.server, control.ShowPhrase, v.showPhrase)
+	v.registerKeys()
 	v.registerDevices()
 }
 
@@ -90,9 +91,7 @@ func (v *Vault) warnings() []control.Warning {
 		out = append(out, control.Warning{Code: "draft_quota", Message: fmt.Sprintf("drafts take %d of %d MiB; when there is no room an invalid save is lost", used>>20, quota>>20),
 			Fix: "mend or discard some: echofs drafts list"})
 	}
-	out = append(out, v.recoveryWarnings()...)
-	out = append(append(out, v.heldWarnings()...), v.networkWarnings()...)
-	return append(out, v.peerWarnings()...)
+	return slices.Concat(out, v.keyWarnings(), v.recoveryWarnings(), v.heldWarnings(), v.networkWarnings(), v.peerWarnings())
 }
 
 func spaceWarnings(s control.SpaceStatus) (out []control.Warning) {
@@ -175,15 +174,4 @@ func next(ctx context.Context, sub *echo.Subscription, atMost time.Duration) err
 	case <-t.C:
 	}
 	return nil
-}
-
-func (v *Vault) showPhrase(_ context.Context, req control.PhraseRequest) (control.Phrase, error) {
-	phrase, err := v.keys.phrase()
-	if err == nil && req.Forget {
-		err = v.keys.forgetPhrase()
-	}
-	if err != nil {
-		return control.Phrase{}, fmt.Errorf("show the recovery phrase: %w", err)
-	}
-	return control.Phrase{Phrase: phrase}, nil
 }

@@ -71,7 +71,7 @@ func TestDatabaseOfBeforeIsEncrypted(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			keys, err := d.openKeystore(getenv)
+			keys, err := d.openKeystore(Access{}, getenv)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -29,6 +29,10 @@ type Options struct {
 	Log     *slog.Logger
 	Offline bool // no network
 	Daemon  bool // for as long as mounts are there, not for one command
+
+	Access   Access
+	Unlock   bool          // open it although it was locked
+	Settings func(*Config) // changes the settings before they are used; may be nil
 }
 
 // Vault is an open vault. Close must be called.
@@ -45,14 +49,20 @@ type Vault struct {
 	server *control.Server
 	fatal  chan error // receives once, when the store has failed for good
 
+	alone   bool          // a daemon that goes on without mounts; set before it answers
+	locking chan struct{} // one slot: receives when the vault was locked
+	before  Resumed       // what ran when it was locked; of a vault that is being unlocked
+
 	unwind []func() error // what Close does, last first
 }
 
 // Open opens a vault that Make made. The error wraps ErrLocked where another
 // process has it.
 func Open(ctx context.Context, opts Options) (*Vault, error) {
-	v := &Vault{opts: opts, dir: opts.Dir, log: opts.Log, fatal: make(chan error, 1)}
-	harden()
+	defer clear(opts.Access.Passphrase)
+	v := &Vault{opts: opts, dir: opts.Dir, log: opts.Log, fatal: make(chan error, 1), locking: make(chan struct{}, 1)}
+	NoDumps()
+	unix.Umask(0o077)
 	for _, step := range []func(context.Context) error{
 		v.openLock, v.openKeys, v.openEngine, v.openStore, v.openNetwork, v.openMounts,
 	} {
@@ -63,11 +73,13 @@ func Open(ctx context.Context, opts Options) (*Vault, error) {
 	return v, nil
 }
 
-// harden keeps secrets out of files that others could read.
-func harden() {
-	unix.Umask(0o077)
-	// Both are best effort: without them a core dump could hold keys, which a
-	// system that refuses the calls would not write either.
+// NoDumps keeps what is in this process's memory out of files, and other
+// processes of the user out of it: no core dump is written, not by a handler
+// either, and nobody but root attaches to it or reads its environment.
+//
+// Both are best effort: without them a core dump could hold keys, which a system
+// that refuses the calls would not write either.
+func NoDumps() {
 	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
 	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 }
@@ -102,11 +114,28 @@ func (v *Vault) openKeys(context.Context) (err error) {
 	if err := v.dir.checkNotMade(); err != nil {
 		return err
 	}
-	if v.config, err = v.dir.Config(); err != nil {
+	if v.dir.Shut() && !v.opts.Unlock {
+		return v.dir.shut()
+	}
+	if v.keys, err = v.dir.openKeystore(v.opts.Access, v.opts.Getenv); err != nil {
 		return err
 	}
-	v.keys, err = v.dir.openKeystore(v.opts.Getenv)
-	return err
+	v.onClose(v.keys.wipe)
+	if v.opts.Unlock {
+		if err := v.readShut(); err != nil {
+			return err
+		}
+	}
+	return v.openSettings()
+}
+
+// openSettings reads the settings, and stores those that were given anew.
+func (v *Vault) openSettings() (err error) {
+	if v.config, err = v.keys.settings(); err != nil || v.opts.Settings == nil {
+		return err
+	}
+	v.opts.Settings(&v.config)
+	return v.keys.setSettings(v.config)
 }
 
 // openEngine starts the worker processes: before anything is mounted, because
@@ -187,5 +216,6 @@ func (v *Vault) storeFailed(err error) {
 // Identity tells whose vault this is.
 func (v *Vault) Identity() control.Identity {
 	i := v.repo.Identity()
-	return control.Identity{DID: i.DID, Name: i.Name, Device: control.DeviceRef{ID: i.DeviceID, Name: i.DeviceName}}
+	return control.Identity{DID: i.DID, Name: i.Name, Device: control.DeviceRef{ID: i.DeviceID, Name: i.DeviceName},
+		Protection: v.protection()}
 }
