@@ -243,6 +243,7 @@ func (c *chunkPeer) take(m chunk) error {
 	err := error(nil)
 	if len(m.Sealed) > 0 {
 		err = c.space.PutChunk(m.Address, m.Sealed)
+		c.p.x.bytesIn.add(uint64(len(m.Sealed)), time.Now())
 	}
 	if err != nil || len(m.Sealed) == 0 {
 		c.mu.Lock()

@@ -25,6 +25,8 @@ type exchange struct {
 	sparse   atomic.Bool   // some devices are reached only through others
 	vouchers *vouchers
 
+	entriesIn, bytesIn meter // that came from peers; bytes of chunks too
+
 	ingesting sync.Mutex // one range at a time is ingested
 
 	mu      sync.Mutex // guards the below
@@ -239,6 +241,7 @@ func (x *exchange) ingest(ctx context.Context, m entries) (ok bool, err error) {
 	if err != nil && next <= have {
 		return true, err
 	}
+	x.count(m.Raw[have-m.From:], next-have)
 	x.mu.Lock()
 	// The id of the last entry comes with the next refresh.
 	x.fetched[m.Feed] = Position{Next: next}
@@ -248,6 +251,17 @@ func (x *exchange) ingest(ctx context.Context, m entries) (ok bool, err error) {
 	x.mu.Unlock()
 	poke(x.ackDue)
 	return true, err
+}
+
+// count takes note of entries that came, of which the first n were stored.
+func (x *exchange) count(raw [][]byte, n uint64) {
+	size := 0
+	for _, b := range raw[:min(n, uint64(len(raw)))] {
+		size += len(b)
+	}
+	now := time.Now()
+	x.entriesIn.add(n, now)
+	x.bytesIn.add(uint64(size), now)
 }
 
 // lacking returns the credentials that somebody lacks who holds some heads, and

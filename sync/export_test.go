@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"time"
 
 	"echofs/halo"
 	"echofs/sync/session"
@@ -107,4 +108,14 @@ func KeepVouchers(list ...Voucher) (news []bool, kept int) {
 		news = append(news, vs.fresh(v) && vs.add(v))
 	}
 	return news, len(vs.all())
+}
+
+// Metered counts some events in each second from start on, and returns their
+// number and the rate at a time.
+func Metered(start time.Time, each []uint64, now time.Time) (total uint64, rate float64) {
+	var m meter
+	for i, n := range each {
+		m.add(n, start.Add(time.Duration(i)*time.Second))
+	}
+	return m.total.Load(), m.rate(now)
 }

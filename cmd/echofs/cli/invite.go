@@ -137,9 +137,11 @@ until an admin of the space approves: the command can be interrupted then, and
 repeated at any time. The pictures that it shows are those that the admin sees.
 
 The authorization code, which the host has
-told you by another way, is asked for if --auth-code is not given.
+told you by another way, is asked for if --auth-code is not given. The command stays
+until what there is has come, but for contents of large files; it comes as well if
+the command is interrupted and a daemon runs.
 
-With --json: one {"state"} a line, and at last {"space","name"}.`,
+With --json: one {"state"} a line, with "sync" while entries come, and at last {"space","name"}.`,
 		Example: "  echofs join echofs1-… --auth-code 123456 --as notes",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) (err error) {
@@ -157,12 +159,17 @@ With --json: one {"state"} a line, and at last {"space","name"}.`,
 	c.Flags().StringVar(&req.AuthCode, "auth-code", "", "the authorization code")
 	c.Flags().StringVar(&req.As, "as", "", "name of the space on this machine (default: the one it has)")
 	c.Flags().DurationVar(&req.Timeout, "timeout", 90*time.Second, "how long to look for the host")
+	c.Flags().BoolVar(&req.NoWait, "no-wait", false, "do not stay until what there is has come")
 	return c
 }
 
 func (a *app) showJoin(e control.JoinEvent) error {
 	if a.json {
 		return a.emit(e, nil)
+	}
+	if e.Sync != nil {
+		a.showSync(*e.Sync)
+		return nil
 	}
 	if e.Space == "" {
 		if len(e.Emoji) > 0 {

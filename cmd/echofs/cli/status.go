@@ -64,6 +64,15 @@ func printStatus(w io.Writer, st control.StatusReply) {
 	}
 	table(w, []string{"SPACE", "STATE", "ROLE", "OBJECTS", "PEERS", "DRAFTS", "CONFLICTS"}, rows)
 	for _, s := range st.Spaces {
+		if s.Sync != nil {
+			_, _ = fmt.Fprintf(w, "\n%s: %s\n", clean(s.Name), syncLine(*s.Sync))
+			if s.Sync.Blobs > 0 {
+				_, _ = fmt.Fprintf(w, "  the content of %d files is missing, %s at most\n", s.Sync.Blobs, size(s.Sync.Content))
+			}
+		}
+		if s.Relay != nil {
+			_, _ = fmt.Fprintf(w, "\n%s: a relay here: %d entries, %s of %s\n", clean(s.Name), s.Relay.Entries, size(s.Relay.Bytes), size(s.Relay.Quota))
+		}
 		if s.Quarantined > 0 {
 			_, _ = fmt.Fprintf(w, "\n%s: %d entries are in quarantine\n", clean(s.Name), s.Quarantined)
 		}

@@ -60,6 +60,7 @@ type StatusReply struct {
 	Mounts   []string      `json:"mounts"`
 	Spaces   []SpaceStatus `json:"spaces"`
 	Warnings []Warning     `json:"warnings"`
+	Sync     *SyncStatus   `json:"sync,omitempty"` // of all spaces together
 }
 
 // The states of a space.
@@ -83,10 +84,23 @@ type SpaceStatus struct {
 	Peers       int      `json:"peers"`
 	State       string   `json:"state"`
 
+	Sync  *SyncStatus  `json:"sync,omitempty"`  // while something is still to come
 	Relay *RelayStatus `json:"relay,omitempty"` // where this device is a relay of it
 	// Unreached are the entries that the host of the invitation had, that have not
 	// come, and that no connected device has.
 	Unreached uint64 `json:"unreached,omitempty"`
+}
+
+// SyncStatus is how a sync goes. What is not known is null.
+type SyncStatus struct {
+	Entries uint64   `json:"entries"`         // that are here
+	Total   *uint64  `json:"entries_total"`   // null: no device has told what there is
+	Bytes   uint64   `json:"bytes"`           // that came since the vault was opened
+	PerSec  float64  `json:"entries_per_s"`   // in the last seconds
+	Rate    float64  `json:"bytes_per_s"`     // in the last seconds
+	ETA     *float64 `json:"eta_s"`           // seconds until all entries are here; null: not known
+	Blobs   int      `json:"blobs_missing"`   // files of which content is missing
+	Content int64    `json:"content_missing"` // bytes of it, at most
 }
 
 // RelayStatus is what a relay keeps of a space.
@@ -298,6 +312,7 @@ type JoinRequest struct {
 	As       string `json:"as"` // the local name of the space; "" for the name it has
 	// Timeout is for how long the host is looked for, in nanoseconds; 0 for 90 s.
 	Timeout time.Duration `json:"timeout"`
+	NoWait  bool          `json:"no_wait"` // do not stay until what there is has come
 }
 
 // JoinEvent is one line of `echofs join --json`: states, and at last the space.
@@ -307,6 +322,8 @@ type JoinEvent struct {
 	Name    string   `json:"name,omitempty"`
 	Already bool     `json:"already,omitempty"` // was a member before
 	Emoji   []string `json:"emoji,omitempty"`   // four pictures that the host sees too
+
+	Sync *SyncStatus `json:"sync,omitempty"` // with the state "syncing"
 }
 
 // WaitRequest asks to return when other devices have what is saved here now.

@@ -152,7 +152,7 @@ func (v *Vault) join(ctx context.Context, req control.JoinRequest, send func(con
 	if end.err != nil {
 		return v.signalHint(end.err)
 	}
-	return errors.Join(gone, v.joined(ctx, req.Code, end.space.ID(), send))
+	return errors.Join(gone, v.joined(ctx, req.Code, end.space.ID(), req.NoWait, send))
 }
 
 func (v *Vault) joinOptions(req control.JoinRequest, events chan<- control.JoinEvent) echosync.JoinOptions {
@@ -168,13 +168,21 @@ func (v *Vault) joinOptions(req control.JoinRequest, events chan<- control.JoinE
 }
 
 // joined keeps what leads to the other devices of a space, and tells its name.
-func (v *Vault) joined(ctx context.Context, code string, id halo.SpaceID, send func(control.JoinEvent) error) error {
+func (v *Vault) joined(ctx context.Context, code string, id halo.SpaceID, noWait bool, send func(control.JoinEvent) error) error {
 	if err := v.rememberServers(code); err != nil {
 		v.log.Warn("the invitation's signaling servers are not remembered", "error", err)
 	}
 	s, ok := v.repo.SpaceByID(id)
 	if !ok {
 		return fmt.Errorf("join: the new space: %w", echo.ErrNotFound)
+	}
+	if !noWait {
+		err := v.followSync(ctx, s, func(p control.SyncStatus) error {
+			return send(control.JoinEvent{State: control.StateSyncing, Sync: &p})
+		})
+		if err != nil {
+			return err
+		}
 	}
 	if !v.opts.Daemon {
 		v.linger(ctx, s, halo.DeviceID{})

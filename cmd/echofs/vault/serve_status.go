@@ -35,6 +35,7 @@ func (v *Vault) status(ctx context.Context, _ control.None) (control.StatusReply
 		}
 		st.Spaces = append(st.Spaces, one)
 		st.Warnings = append(st.Warnings, spaceWarnings(one)...)
+		st.Sync = together(st.Sync, one.Sync)
 	}
 	return st, nil
 }
@@ -51,6 +52,9 @@ func (v *Vault) spaceStatus(ctx context.Context, s *echo.Space) (control.SpaceSt
 		st.Relay = &control.RelayStatus{Entries: r.Entries, Bytes: r.Bytes, Quota: r.Quota, Wanted: r.Wanted, Refused: r.Refused}
 	}
 	st.Unreached = v.unreached(s, info.Floor)
+	if p, done := v.progress(s); !done {
+		st.Sync = p
+	}
 	for _, b := range info.Behind {
 		if b.Entries == 0 {
 			continue
