@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -65,11 +66,15 @@ func (a *app) logCommand() *cobra.Command {
 
 func (a *app) showCommand() *cobra.Command {
 	req := control.ShowRequest{}
+	raw := false
 	c := &cobra.Command{
 		Use:   "show PATH",
 		Short: "Print an object, as it is or as it was",
 		Long: `Print the content of an object, now or at a revision or time. --canonical prints
-keys sorted and no layout: equal on all vaults that hold the same entries.` + pathHelp,
+keys sorted and no layout: equal on all vaults that hold the same entries.
+
+Of a blob its bytes are printed, but not to a terminal unless --raw is given; with
+--json only its size and the address of its content.` + pathHelp,
 		Example: "  echofs show notes/plan.md --at 3\n  echofs show notes/todo.json --at -2h --canonical",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) (err error) {
@@ -81,13 +86,32 @@ keys sorted and no layout: equal on all vaults that hold the same entries.` + pa
 				if err != nil {
 					return err
 				}
+				if got.Blob != nil {
+					return a.printBlob(c.Context(), s, req, got.Blob, raw)
+				}
 				return a.printContent(got.Data)
 			})
 		},
 	}
 	c.Flags().StringVar(&req.At, "at", "", "a revision of the log, a time (2026-11-20T18:00), or an age (-2h)")
 	c.Flags().BoolVar(&req.Canonical, "canonical", false, "print the canonical form")
+	c.Flags().BoolVar(&raw, "raw", false, "print a blob also to a terminal")
 	return c
+}
+
+// printBlob prints the bytes of a blob as they come.
+func (a *app) printBlob(ctx context.Context, s *session, req control.ShowRequest, b *control.ShownBlob, raw bool) error {
+	if a.json {
+		return a.emit(map[string]any{"blob": b}, nil)
+	}
+	if !raw && isTerminal(a.stdout) {
+		return control.WithHint(fmt.Errorf("show %s: %d bytes that are no text (%w)", req.Arg, b.Size, control.ErrUsage),
+			"send it to a file or a pipe, or use --raw")
+	}
+	return control.Each(ctx, s.Client, control.ReadObject, req, func(c control.Chunk) error {
+		_, err := a.stdout.Write(c.Data)
+		return err
+	})
 }
 
 // printContent prints the content of a file: byte by byte, but not to a

@@ -59,6 +59,7 @@ var codes = []struct {
 	{context.DeadlineExceeded, Timeout},
 	{echosync.ErrUnreachable, Timeout},
 	{echosync.ErrOffline, Timeout},
+	{echo.ErrUnavailable, Timeout},
 	{echosync.ErrWrongCode, Refused},
 	{echosync.ErrBurned, Refused},
 	{echosync.ErrExpired, Refused},

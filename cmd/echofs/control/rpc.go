@@ -82,6 +82,7 @@ var (
 	StatObject     = define[PathRef, Stat]("object/stat", SpaceRead, Unary)
 	LogObject      = define[PathRef, []Revision]("object/log", SpaceRead, Unary)
 	ShowObject     = define[ShowRequest, Shown]("object/show", SpaceRead, Unary)
+	ReadObject     = define[ShowRequest, Chunk]("object/read", SpaceRead, Stream)
 	BlameObject    = define[PathRef, []echo.Blame]("object/blame", SpaceRead, Unary)
 	WatchChanges   = define[PathRef, echo.Change]("watch", SpaceRead, Stream)
 	ListDrafts     = define[DraftList, []Draft]("drafts/list", SpaceRead, Unary)

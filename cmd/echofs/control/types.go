@@ -375,7 +375,14 @@ type ShowRequest struct {
 
 // Shown is the content of a file.
 type Shown struct {
-	Data []byte `json:"data"`
+	Data []byte     `json:"data"`
+	Blob *ShownBlob `json:"blob,omitempty"` // of a blob, whose content is read by ReadObject
+}
+
+// ShownBlob is a version of a blob.
+type ShownBlob struct {
+	Size int64  `json:"size"`
+	Root string `json:"root"` // the address of its content; "" for an empty one
 }
 
 // DraftList asks for the drafts of one space, or of all.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"echofs/cmd/echofs/control"
 	"echofs/echo"
@@ -30,6 +31,7 @@ func (v *Vault) listDevices(context.Context, control.None) ([]control.Device, er
 			one.State = "revoked"
 		case d.This:
 			one.State = "this"
+			one.LastSeen = seen(time.Now())
 		}
 		out = append(out, one)
 	}

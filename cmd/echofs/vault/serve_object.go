@@ -12,6 +12,7 @@ func (v *Vault) registerObjects() {
 	control.Handle(v.server, control.StatObject, v.statObject)
 	control.Handle(v.server, control.LogObject, v.logObject)
 	control.Handle(v.server, control.ShowObject, v.showObject)
+	control.HandleStream(v.server, control.ReadObject, v.readObject)
 	control.Handle(v.server, control.BlameObject, v.blameObject)
 	control.HandleStream(v.server, control.WatchChanges, v.watchChanges)
 	control.Handle(v.server, control.ListDrafts, v.listDrafts)
@@ -109,6 +110,13 @@ func (v *Vault) showObject(ctx context.Context, req control.ShowRequest) (contro
 	node, path, err := v.settled(ctx, req.PathRef)
 	if err != nil {
 		return control.Shown{}, err
+	}
+	if node.Kind == echo.KindBlob && !req.Canonical {
+		b, err := v.repo.BlobAt(ctx, node.Ino, req.At)
+		if err != nil {
+			return control.Shown{}, fmt.Errorf("show %s: %w", path, err)
+		}
+		return control.Shown{Blob: shownBlob(b)}, nil
 	}
 	data, err := v.repo.Show(ctx, node.Ino, req.At, req.Canonical)
 	if err != nil {

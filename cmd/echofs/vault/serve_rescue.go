@@ -45,6 +45,13 @@ func (v *Vault) diffObject(ctx context.Context, req control.DiffRequest) (contro
 		req.A = strconv.Itoa(revs[0].Rev - 1)
 	}
 	out := control.Diff{Path: path, A: req.A, B: req.B}
+	if node.Kind == echo.KindBlob {
+		out.Text, err = v.diffBlob(ctx, node, req)
+		if err != nil {
+			return control.Diff{}, fmt.Errorf("diff %s: %w", path, err)
+		}
+		return out, nil
+	}
 	a, err := v.version(ctx, node, req.A)
 	if err != nil {
 		return control.Diff{}, fmt.Errorf("diff %s: %w", path, err)
@@ -80,6 +87,8 @@ func (v *Vault) restoreAt(ctx context.Context, req control.RestoreRequest) (cont
 	if err != nil {
 		return control.Restored{}, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, blobWait)
+	defer cancel()
 	saved, err := v.repo.Restore(ctx, node.Ino, req.At)
 	if err != nil {
 		return control.Restored{}, control.WithHint(fmt.Errorf("restore %s: %w", path, err), "see: echofs log "+path)

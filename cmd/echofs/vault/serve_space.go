@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"echofs/cmd/echofs/control"
 	"echofs/echo"
@@ -114,6 +115,9 @@ func (v *Vault) members(s *echo.Space) []control.Member {
 	for _, m := range s.MemberList() {
 		one := control.Member{DID: m.DID, Name: m.Name, Role: strings.ToLower(m.Role), Devices: []control.MemberDevice{}}
 		for _, d := range m.Devices {
+			if d.ID == own {
+				d.LastSeen = time.Now()
+			}
 			one.Devices = append(one.Devices, control.MemberDevice{ID: d.ID, Name: d.Name,
 				Online: d.ID == own || online[d.ID], LastSeen: seen(d.LastSeen)})
 		}
