@@ -18,7 +18,7 @@ var later = []string{"app authorize", "app list", "app revoke", "backup", "conso
 // elsewhere are the commands that other tests run, since they need a network or a
 // vault of their own.
 var elsewhere = []string{"adopt", "completion bash", "completion fish", "completion powershell", "completion zsh", "conflicts settle",
-	"device invite", "device revoke", "help", "invite cancel", "member remove", "member role", "recover", "serve", "signal",
+	"device invite", "device revoke", "help", "invite cancel", "member approve", "member decline", "member remove", "member role", "recover", "serve", "signal",
 	"space leave", "trash restore", "umount", "watch", "wait", "join", "mount"}
 
 // commandsOf lists the commands of the program that do something, by their words.
@@ -166,6 +166,7 @@ func TestEveryCommand(t *testing.T) {
 	v.sh(`echo '{"v":1}' > f.json; echo text > t.md; printf 'a\0\377' > b.bin; echo '{}' > gone.json; echo '{' > bad.json || true`)
 	v.run("log", v.path("f.json")) // makes it a document
 	v.run("log", v.path("b.bin"))
+	v.run("log", v.path("gone.json"))
 	v.sh(`echo '{"v":2}' > f.json; printf 'bb\0\377b' > b.bin; rm gone.json`)
 	table := commandTable(v)
 	for _, name := range commandsOf(v) {
