@@ -115,7 +115,8 @@ func FuzzDecodeMessage(f *testing.F) {
 		&halo.Join{Device: public.ID(), Keys: &public, Name: "Bob"},
 		&halo.Sign{Body: []byte{1}}, &halo.Signed{}, &halo.Bundle{Credentials: [][]byte{{1}}},
 		&halo.Admit{Floor: []halo.FeedMark{{Seq: 1}}, Hints: halo.Hints{URLs: []string{"u"}}},
-		&halo.Ack{}, &halo.Refuse{Why: halo.RefuseBusy}, &halo.Resume{},
+		&halo.Ack{}, &halo.Refuse{Why: halo.RefuseBusy}, &halo.Resume{}, &halo.Wait{Over: true},
+		&halo.Join{Device: public.ID(), Identity: [][]byte{{1}}, Claim: make([]byte, 128)},
 		&halo.Past{Credentials: [][]byte{{1}}, More: true}, &halo.Reclaimed{Checkpoint: []byte{1}},
 	} {
 		raw, err := halo.EncodeMessage(m)
