@@ -46,14 +46,19 @@ func press(dir, stressors, long string) string {
 }
 
 // TestStressors lets stress-ng and fio press a mount, everything at once, while
-// files are saved in every way; then the mount goes at once, and with it all that
-// was held for it.
+// files are saved in every way, another device changes a shared space, and programs
+// watch that; then the mount goes at once, and with it all that was held for it.
 func TestStressors(t *testing.T) {
-	need(t, "stress-ng", "fio", "jq")
+	need(t, "stress-ng", "fio", "jq", "inotifywait")
 	long, d := pressTime()
-	v := newVault(t, "ada")
+	shared, bob := pair(t)
+	v := &vault{shared.machine, "personal"}
 	before := v.descriptors()
 	v.sh(`echo '{"n":0}' > n.json; echo start > t.md`)
+	shared.sh(`mkdir d; echo start > log.md; echo '{"n":0}' > both.json`)
+	eventually(t, "bob has the shared files", patience, func() error { return want(bob.shell(`cat both.json log.md; cd d`), 0) })
+	events := shared.inotify("-r .")
+	tail := shared.watch(`exec tail -n 0 -F log.md 2>&1`)
 	jobs := map[string]string{
 		"local files": press(".stress", stressLocal, long),
 		"objects":     press("stress", stressObjects, long),
@@ -65,8 +70,11 @@ func TestStressors(t *testing.T) {
 		"appended":  until(d, `echo "line $i" >> t.md`),
 		"listed":    until(d, `ls -lR . > /dev/null 2>&1 || true`),
 	}
+	// The two write the same files, and come in each other's way.
+	const both = `echo "{\"n\":$i}" > both.json; echo "{\"$ME\":$i}" > f$((i%20)).json; mv f$((i%20)).json d/g$((i%7)).json || true
+		rm -f d/g$((i%3)).json; mkdir -p e$((i%4)) && rmdir e$(((i+1)%4)) 2> /dev/null || true; echo "$ME $i" >> log.md; cat *.json > /dev/null 2>&1 || true; sleep 0.05`
 	var all sync.WaitGroup
-	for name, script := range jobs {
+	job := func(v *vault, name, script string) {
 		all.Go(func() {
 			err := v.background(d+2*patience, oneLine(script))
 			if exit, ok := errors.AsType[*exec.ExitError](err); err != nil && (!ok || exit.ExitCode() != 3) { // 3: a stressor was skipped
@@ -74,18 +82,36 @@ func TestStressors(t *testing.T) {
 			}
 		})
 	}
+	for name, script := range jobs {
+		job(v, name, script)
+	}
+	for _, who := range []*vault{shared, bob} {
+		job(who, who.name, "ME="+who.name+"\n"+until(d, both))
+	}
 	all.Wait()
 	v.sh(`jq -e . n.json; rm -rf .fio n.json t.md`)
-	v.fsck()
+	sameSpace(t, []*vault{shared, bob})
+	bob.sh(`echo 'bob was here' >> log.md`)
+	tail.expect("bob was here")
+	bob.sh(`echo '{}' > last.json`)
+	events.expect("CREATE ./last.json")
+	t.Logf("those who watch heard %d events", len(events.seen))
+	events.stop()
+	tail.stop()
+	for _, who := range []*vault{v, bob} {
+		who.fsck()
+	}
 	eventually(t, "no descriptor is left", patience, func() error {
-		if now := v.descriptors(); now > before+2 {
+		if now := v.descriptors(); now > before+4 { // connections come and go
 			return fmt.Errorf("got %d, want the %d of before", now, before)
 		}
 		return nil
 	})
-	begun := time.Now()
-	v.stop()
-	t.Logf("unmounted and ended in %v", time.Since(begun).Round(time.Millisecond))
+	for _, who := range []*vault{v, bob} {
+		begun := time.Now()
+		who.stop()
+		t.Logf("%s unmounted and ended in %v", who.name, time.Since(begun).Round(time.Millisecond))
+	}
 }
 
 // background runs a script in the space's directory beside the test.
