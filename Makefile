@@ -55,7 +55,7 @@ bench: ## measure beside disk, bare FUSE and Syncthing, into docs/PERFORMANCE.md
 fuzz: ## every fuzz target for ten seconds (FUZZTIME=1m for longer)
 	FUZZTIME=$${FUZZTIME:-10s} scripts/fuzz.sh
 
-soak: ## the integration tests again and again for ten minutes (SOAK=8h for longer)
+soak: ## ten minutes of everything at once, then the integration tests for ten minutes (SOAK=8h for longer)
 	@scripts/need.sh test
 	SOAK=$${SOAK:-10m} scripts/soak.sh
 

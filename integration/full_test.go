@@ -31,6 +31,39 @@ func (v *vault) onSmallDisk(megabytes string) {
 	v.data = filepath.Join(disk, "vault")
 }
 
+// TestReadOnlyDisk mounts a vault whose disk takes no writes: it is said why not.
+// Commands that only look fail in the same way, and nothing is harmed.
+func TestReadOnlyDisk(t *testing.T) {
+	t.Parallel()
+	v := makeMachine(t, "ada")
+	v.onSmallDisk("200")
+	v.run("init", "--name", "Ada", "--device", "adas-machine")
+	v.start("--offline")
+	v.sh(`echo '{"v":1}' > f.json`)
+	v.stop()
+	disk := filepath.Dir(v.data)
+	remount := func(how string) {
+		t.Helper()
+		if out, err := exec.Command("mount", "-o", "remount,"+how, disk).CombinedOutput(); err != nil {
+			t.Skipf("the disk cannot be remounted %s here: %v: %s", how, err, out)
+		}
+	}
+	remount("ro")
+	for _, args := range [][]string{{"mount", "--offline", v.mnt}, {"mount", "-d", "--offline", v.mnt}, {"status"}} {
+		r := v.refuse(1, args...)
+		for _, want := range []string{"the disk of the vault is read-only", "remount,rw"} {
+			if !strings.Contains(r.stderr, want) {
+				t.Errorf("%q: got %s, want %q", args, r, want)
+			}
+		}
+		v.isMounted(false)
+	}
+	remount("rw")
+	v.start("--offline")
+	v.sh(`[ "$(cat f.json)" = '{"v":1}' ]; echo '{"v":2}' > f.json`)
+	v.fsck()
+}
+
 // TestFullDisk fills the disk of a vault with files that stay on this machine
 // and with blobs. Programs are told, nothing is torn, small saves still work,
 // and removing makes room.

@@ -89,6 +89,14 @@ func processes() (found []string) {
 	return found
 }
 
+// environmentHas reports whether a process of processes has a word in its
+// environment.
+func environmentHas(process, word string) bool {
+	pid, _, _ := strings.Cut(process, ":")
+	env, _ := os.ReadFile(filepath.Join("/proc", pid, "environ")) // it may have ended
+	return strings.Contains(string(env), word)
+}
+
 // inCI reports whether everything that can be tested must be.
 func inCI() bool { return os.Getenv("CI") == "true" }
 

@@ -19,7 +19,7 @@ type watcher struct {
 func (v *vault) watch(script string) *watcher {
 	v.tb.Helper()
 	command := slices.Concat(v.within, []string{"bash", "-c", `cd "$HERE" || exit 99` + "\n" + script})
-	s := follow(v.tb, 5*time.Minute, append(v.env(), "HERE="+v.here()), command[0], command[1:]...)
+	s := follow(v.tb, time.Hour, append(v.env(), "HERE="+v.here()), command[0], command[1:]...)
 	w := &watcher{stream: s, heard: make(chan string, 100_000), ended: make(chan struct{})}
 	go func() {
 		defer close(w.ended)

@@ -78,7 +78,7 @@ func Open(dir string, opts Options) (*DB, error) {
 func open(dir string, opts Options, upgrades []upgrade) (*DB, error) {
 	db := &DB{opts: opts.withDefaults(), dir: dir, stopped: make(chan struct{})}
 	db.wal = &walFS{FS: db.opts.FS, stop: db.stop, die: db.die}
-	db.space = space{fs: db.opts.FS, dir: dir, reserve: db.opts.Reserve}
+	db.space = space{fs: db.opts.FS, dir: dir, probe: db.opts.Probe, reserve: db.opts.Reserve}
 	if err := db.opts.FS.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -208,7 +208,7 @@ func scanRange(inner *pebble.DB, seal *Seal, from, to []byte, fn func(key, value
 }
 
 // Commit implements echo.Store. It fails with an error that wraps
-// syscall.ENOSPC while the disk is all but full. An error that wraps ErrStopped
+// syscall.ENOSPC while the disk is all but full, and with that of Options.Probe. An error that wraps ErrStopped
 // leaves open whether the batch will be there when the database is opened
 // again; all others mean that it is not.
 func (db *DB) Commit(b *echo.Batch, d echo.Durability) error {

@@ -54,7 +54,8 @@
 // # When the disk fails
 //
 // Commits are refused with ENOSPC while less than [Options.Reserve] bytes are
-// free, which is before anything breaks; reading goes on. An error that comes
+// free, and while [Options.Probe] fails, as on a disk that became read-only, which
+// is before anything breaks; reading goes on. An error that comes
 // from the log itself, from the catalogue of tables (MANIFEST), or from writing
 // memory out to tables, cannot be mended while the process lives: what was
 // acknowledged may not reach the disk, and Pebble panics, exits, or waits for

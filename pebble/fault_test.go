@@ -244,6 +244,31 @@ func TestFullDiskRefusesCommits(t *testing.T) {
 	wantGet(t, db, "k", "v")
 }
 
+// TestReadOnlyDiskRefusesCommits: while the disk takes no writes commits fail,
+// reading goes on, and later commits work.
+func TestReadOnlyDiskRefusesCommits(t *testing.T) {
+	var readOnly atomic.Bool
+	db := openForTest(t, "db", pebble.Options{FS: vfs.NewMem(), Reserve: -1,
+		Probe: func() error {
+			if readOnly.Load() {
+				return syscall.EROFS
+			}
+			return nil
+		},
+		OnFatal: func(err error) { t.Errorf("OnFatal: %v", err) }})
+	put(t, db, echo.Kernel, "k", "before")
+	readOnly.Store(true)
+	for _, d := range []echo.Durability{echo.Kernel, echo.Disk} {
+		if err := db.Commit(batch("k", "refused"), d); !errors.Is(err, syscall.EROFS) || errors.Is(err, pebble.ErrStopped) {
+			t.Errorf("Commit: got %v, want %v", err, syscall.EROFS)
+		}
+	}
+	wantGet(t, db, "k", "before")
+	readOnly.Store(false)
+	put(t, db, echo.Disk, "k", "after")
+	wantGet(t, db, "k", "after")
+}
+
 // TestFullDiskCanGetRoom: tables that have no room wait, and the commits behind
 // them too; with room again all goes on.
 func TestFullDiskCanGetRoom(t *testing.T) {

@@ -37,6 +37,10 @@ type Options struct {
 	// Reserve is the free space, in bytes, below which commits are refused; 0
 	// means DefaultReserve, a negative number none.
 	Reserve int64
+	// Probe, if not nil, is asked before each commit whether the disk takes any
+	// writes. Its error refuses the commit, before anything can break; reading goes
+	// on, and so does writing when the disk can again. It must be quick.
+	Probe func() error
 	// Seal encrypts values; nil for a database that is not encrypted.
 	Seal *Seal
 	// FS holds the files; nil means the operating system's file system.

@@ -14,8 +14,9 @@ import (
 // cannot be written is the end of the database. It asks the file system for its
 // free space now and then only.
 type space struct {
-	fs  vfs.FS
-	dir string
+	fs    vfs.FS
+	dir   string
+	probe func() error // Options.Probe
 
 	mu      sync.Mutex // guards what follows
 	reserve int64      // bytes; negative for none
@@ -29,8 +30,14 @@ const (
 	spaceInterval = time.Second
 )
 
-// take admits size bytes, or fails with an error that wraps syscall.ENOSPC.
+// take admits size bytes, or fails with the error of the probe, or with one that
+// wraps syscall.ENOSPC.
 func (s *space) take(size int64) error {
+	if s.probe != nil {
+		if err := s.probe(); err != nil {
+			return fmt.Errorf("nothing can be written: %w", err)
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.reserve < 0 {

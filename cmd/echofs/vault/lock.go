@@ -25,6 +25,9 @@ type Lock struct{ f *os.File }
 // Lock takes the vault for this process, or fails with ErrLocked, naming the
 // process that has it.
 func (d *Dir) Lock() (*Lock, error) {
+	if err := d.writable(); err != nil {
+		return nil, fmt.Errorf("lock vault: %w", err)
+	}
 	f, err := os.OpenFile(d.file(lockName), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock vault: %w", err)

@@ -24,6 +24,9 @@ type LogFile struct {
 
 // OpenLog opens the log and makes it this process's standard output and error.
 func (d *Dir) OpenLog() (*LogFile, error) {
+	if err := d.writable(); err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
 	l := &LogFile{path: d.LogPath()}
 	if err := l.open(); err != nil {
 		return nil, err

@@ -95,7 +95,7 @@ func (v *Vault) warnings() []control.Warning {
 		out = append(out, control.Warning{Code: "draft_quota", Message: fmt.Sprintf("drafts take %d of %d MiB; when there is no room an invalid save is lost", used>>20, quota>>20),
 			Fix: "mend or discard some: echofs drafts list"})
 	}
-	return slices.Concat(out, v.keyWarnings(), v.recoveryWarnings(), v.heldWarnings(), v.networkWarnings(), v.peerWarnings())
+	return slices.Concat(out, v.diskWarnings(), v.keyWarnings(), v.recoveryWarnings(), v.heldWarnings(), v.networkWarnings(), v.peerWarnings())
 }
 
 func spaceWarnings(s control.SpaceStatus) (out []control.Warning) {

@@ -46,7 +46,7 @@ func (v *Vault) openDB() (*pebble.DB, error) {
 	if err := v.dir.finishSwap(); err != nil {
 		return nil, err
 	}
-	opts := pebble.Options{Log: v.log, OnFatal: v.storeFailed, Seal: seal}
+	opts := pebble.Options{Log: v.log, OnFatal: v.storeFailed, Seal: seal, Probe: v.dir.writable}
 	db, err := pebble.Open(v.dir.file(dbName), opts)
 	if !errors.Is(err, pebble.ErrPlain) {
 		return db, err
