@@ -16,6 +16,9 @@ var (
 	ErrInvalidName = errors.New("invalid name")
 	ErrReserved    = errors.New("name is reserved")
 	ErrLoop        = errors.New("folder would contain itself")
+	// ErrTooDeep is wrapped where folders would lie in each other deeper than is
+	// followed: 500.
+	ErrTooDeep     = errors.New("too many folders in each other")
 	ErrClosed      = errors.New("vault is closed")
 	ErrAmbiguous   = errors.New("ambiguous name")
 	ErrDraftQuota  = errors.New("no room for drafts")

@@ -137,6 +137,9 @@ func (r *Repo) Mkdir(ctx context.Context, parent Ino, name string, mode uint32) 
 		return r.Node(s.ino)
 	}
 	return r.create(ctx, parent, name, func(t *txn, dir *nodeRow) (Ino, error) {
+		if err := t.checkNesting(parent); err != nil {
+			return 0, err
+		}
 		if isLocalPlace(dir, name) {
 			return t.makeLocal(parent, name, &nodeRow{Kind: KindLocalDir, Mode: mode})
 		}
@@ -152,6 +155,21 @@ func (r *Repo) Mkdir(ctx context.Context, parent Ino, name string, mode uint32) 
 		t.settleLater(ino, row)
 		return ino, nil
 	})
+}
+
+// checkNesting fails with ErrTooDeep where a folder more would be too many.
+func (t *txn) checkNesting(parent Ino) error {
+	for depth := 0; parent != RootIno; depth++ {
+		if depth >= maxNested {
+			return ErrTooDeep
+		}
+		row, err := getNode(t, parent)
+		if err != nil {
+			return err
+		}
+		parent = row.Parent
+	}
+	return nil
 }
 
 // create runs make in the space of a directory and returns the new node.

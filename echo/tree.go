@@ -26,6 +26,10 @@ import (
 // a cycle would be.
 const maxDepth = 512
 
+// maxNested bounds the folders in each other that are made here, so that there is
+// no chain at which maxDepth shows.
+const maxNested = 500
+
 func getNode(r reader, ino Ino) (*nodeRow, error) {
 	var row nodeRow
 	ok, err := getRow(r, key(tableNode, ino), &row)

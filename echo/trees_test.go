@@ -2,7 +2,9 @@ package echo_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"testing"
 
@@ -97,4 +99,63 @@ func objectsOf(rt *rapid.T, v *echotest.Vault, s *echo.Space) (out []string) {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// TestDeepChainIsBounded makes folders in folders until it is refused, and then a
+// chain that is longer still by moving one chain into the other: everybody shows the
+// same of it, and all that is in it.
+func TestDeepChainIsBounded(t *testing.T) {
+	if os.Getenv("ECHOFS_SOAK") != "1" {
+		t.Skip("takes half a minute; ECHOFS_SOAK=1 runs it")
+	}
+	w := newWorld(t)
+	chain := func(top string) (first, last echo.Node, depth int) {
+		parent := w.adas.Ino()
+		for name := top; ; name = "d" {
+			n, err := w.ada.Mkdir(context.Background(), parent, name, 0)
+			if errors.Is(err, echo.ErrTooDeep) {
+				return first, last, depth
+			}
+			if err != nil || depth > 600 {
+				t.Fatalf("folder %d: %v", depth, err)
+			}
+			if depth == 0 {
+				first = n
+			}
+			parent, last, depth = n.Ino, n, depth+1
+		}
+	}
+	_, end, depth := chain("a")
+	if depth != 500 {
+		t.Errorf("got %d folders in each other, want 500", depth)
+	}
+	second, _, _ := chain("b")
+	if _, _, err := w.ada.Move(context.Background(), second.Ino, end.Ino, "b", false); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range []*echotest.Vault{w.ada, w.bob} {
+		reopen(t, v) // closing does what waits for its time
+	}
+	w.adas, _ = w.ada.SpaceByID(w.adas.ID())
+	w.bobs, _ = w.bob.SpaceByID(w.bobs.ID())
+	echotest.Exchange(t, w.adas, w.bobs)
+	count := func(v *echotest.Vault, s *echo.Space) (all []string) {
+		dirs := []echo.Ino{s.Ino()}
+		for len(dirs) > 0 {
+			dir := dirs[0]
+			dirs = dirs[1:]
+			if err := v.List(dir, 0, func(n echo.Node) bool {
+				dirs, all = append(dirs, n.Ino), append(all, n.ID.String())
+				return len(all) < 2000
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		slices.Sort(all)
+		return all
+	}
+	ada, bob := count(w.ada, w.adas), count(w.bob, w.bobs)
+	if len(ada) != 2*depth || !slices.Equal(ada, bob) {
+		t.Errorf("got %d and %d folders, want %d on both, the same", len(ada), len(bob), 2*depth)
+	}
 }

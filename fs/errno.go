@@ -28,6 +28,7 @@ var errnos = []struct {
 	{echo.ErrReserved, syscall.EPERM},
 	{echo.ErrBadTarget, syscall.EPERM},
 	{echo.ErrLoop, syscall.EINVAL}, // as rename(2) has it
+	{echo.ErrTooDeep, syscall.ENAMETOOLONG},
 	{echo.ErrAmbiguous, syscall.EEXIST},
 	{echo.ErrNoConflict, syscall.ESTALE}, // settled while the file was open
 	{echo.ErrTooLarge, syscall.EFBIG},
