@@ -12,14 +12,13 @@ import (
 )
 
 // later are the commands of the first plan that are not part of the program yet.
-var later = []string{"app authorize", "app list", "app revoke", "backup", "console", "lock", "passphrase set",
-	"schema add", "schema list", "schema rm", "unlock", "verify"}
+var later = []string{"app authorize", "app list", "app revoke", "backup", "console", "schema add", "schema list", "schema rm", "verify"}
 
 // elsewhere are the commands that other tests run, since they need a network or a
 // vault of their own.
 var elsewhere = []string{"adopt", "completion bash", "completion fish", "completion powershell", "completion zsh", "conflicts settle",
-	"device invite", "device revoke", "help", "invite cancel", "member approve", "member decline", "member remove", "member role", "recover", "serve", "signal",
-	"space leave", "trash restore", "umount", "watch", "wait", "join", "mount"}
+	"device invite", "device revoke", "help", "invite cancel", "lock", "member approve", "member decline", "member remove", "member role", "passphrase remove", "passphrase set", "recover", "serve", "signal",
+	"space leave", "trash restore", "umount", "unlock", "watch", "wait", "join", "mount"}
 
 // commandsOf lists the commands of the program that do something, by their words.
 func commandsOf(v *vault, words ...string) (out []string) {
