@@ -169,7 +169,9 @@ func TestEveryCommand(t *testing.T) {
 	v.sh(`echo '{"v":2}' > f.json; printf 'bb\0\377b' > b.bin; rm gone.json`)
 	table := commandTable(v)
 	for _, name := range commandsOf(v) {
-		known := slices.ContainsFunc(table, func(r tableRow) bool { return strings.HasPrefix(strings.Join(r.args, " ")+" ", name+" ") && r.code != 2 })
+		known := slices.ContainsFunc(table, func(r tableRow) bool {
+			return strings.HasPrefix(strings.Join(r.args, " ")+" ", name+" ") && r.code != 2
+		})
 		if !known && !slices.Contains(elsewhere, name) && !slices.Contains(later, name) {
 			t.Errorf("nobody tests the command %q", name)
 		}
