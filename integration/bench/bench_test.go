@@ -39,17 +39,17 @@ func TestQuantiles(t *testing.T) {
 }
 
 func TestBetweenMarkers(t *testing.T) {
-	doc := "# Title\n" + beginMark + "\nold\n" + endMark + "\nend\n"
-	got, err := between([]byte(doc), "| new |\n")
-	if want := "# Title\n" + beginMark + "\n| new |\n" + endMark + "\nend\n"; err != nil || string(got) != want {
+	doc := "# Title\n" + everything.begin + "\nold\n" + everything.end + "\nend\n"
+	got, err := everything.between([]byte(doc), "| new |\n")
+	if want := "# Title\n" + everything.begin + "\n| new |\n" + everything.end + "\nend\n"; err != nil || string(got) != want {
 		t.Errorf("got %q, %v, want %q", got, err, want)
 	}
-	again, err := between(got, "| new |\n")
+	again, err := everything.between(got, "| new |\n")
 	if err != nil || !bytes.Equal(again, got) {
 		t.Errorf("the second time: got %q, %v, want %q", again, err, got)
 	}
-	for _, bad := range []string{"", beginMark + "\n", endMark} {
-		if _, err := between([]byte(bad), "x"); !errors.Is(err, errNoMarks) {
+	for _, bad := range []string{"", everything.begin + "\n", everything.end} {
+		if _, err := everything.between([]byte(bad), "x"); !errors.Is(err, errNoMarks) {
 			t.Errorf("between(%q): got %v, want %v", bad, err, errNoMarks)
 		}
 	}

@@ -46,6 +46,7 @@ type conductor struct {
 	size    size
 	short   bool
 	only    string // steps, with commas between; empty for all
+	long    bool
 	program string
 	room    string
 	report  report
@@ -57,6 +58,7 @@ type conductor struct {
 	ada, bob           *vault
 	busy               bool // the daemon was given work, and may be at it
 	emptyStart         samples
+	bareRate           float64 // bytes a second of a bare connection
 }
 
 // run does everything in the order in which one measurement leaves to the next

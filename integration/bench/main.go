@@ -23,7 +23,7 @@ func main() {
 }
 
 // role is what this process is: a worker of the engine, the server of the bare
-// file system, an application, or the conductor.
+// file system, an application, one end of a connection, or the conductor.
 func role(ctx context.Context, args []string) error {
 	if engine.IsWorker() {
 		return engine.Main(os.Stdin, os.Stdout)
@@ -34,6 +34,10 @@ func role(ctx context.Context, args []string) error {
 			return serveBare(args[1:], os.Stdin, os.Stdout)
 		case "work":
 			return work(os.Stdin, os.Stdout)
+		case "far":
+			return far(os.Stdin, os.Stdout)
+		case "idle":
+			return idle(args[1:], os.Stdout)
 		}
 	}
 	return conduct(ctx, args)
@@ -44,16 +48,20 @@ func conduct(ctx context.Context, args []string) error {
 	fl := flag.NewFlagSet("bench", flag.ContinueOnError)
 	program := fl.String("echofs", "bin/echofs", "the program to measure")
 	output := fl.String("o", "", "a file between whose markers the figures are written")
+	mesh := fl.Bool("mesh", false, "measure the mesh instead: two daemons in a network of their own")
 	parent := fl.String("room", "/var/tmp", "where the files of the run lie: on the disk to compare with")
 	only := fl.String("only", "", "the steps to take, with commas between: create, save, list, merge, join, see, kilos, many")
 	if err := fl.Parse(args); err != nil {
 		return err
 	}
-	c := &conductor{size: fullSize(), short: os.Getenv("BENCH_SHORT") != "", only: *only}
+	if *mesh && os.Getenv(insideEnv) == "" {
+		return enter(ctx, args)
+	}
+	c := &conductor{size: fullSize(), short: os.Getenv("BENCH_SHORT") != "", long: os.Getenv("BENCH_LONG") != "", only: *only}
 	switch {
 	case c.short:
 		c.size = shortSize()
-	case os.Getenv("BENCH_LONG") != "":
+	case c.long:
 		c.size = longSize()
 	}
 	var err error
@@ -63,13 +71,20 @@ func conduct(ctx context.Context, args []string) error {
 	if c.room, err = os.MkdirTemp(*parent, "echofs-bench-"); err != nil {
 		return fmt.Errorf("make a directory for the run: %w", err)
 	}
-	err = c.run(ctx)
+	measure, marks := c.run, everything
+	if *mesh {
+		measure, marks = c.meshAlone, meshPart
+	}
+	err = measure(ctx)
 	if err = errors.Join(err, c.clean()); err != nil {
 		return err
 	}
 	text := c.report.markdown()
+	if *mesh {
+		text = c.report.meshMarkdown()
+	}
 	if _, err := os.Stdout.WriteString(text); err != nil || *output == "" {
 		return err
 	}
-	return replaceBetween(*output, text)
+	return marks.replace(*output, text)
 }

@@ -12,10 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The lines of a file between which the figures stand.
-const (
-	beginMark = "<!-- bench: begin -->"
-	endMark   = "<!-- bench: end -->"
+// marks are the lines of a file between which figures stand.
+type marks struct{ begin, end string }
+
+// The marks of the two reports.
+var (
+	everything = marks{"<!-- bench: begin -->", "<!-- bench: end -->"}
+	meshPart   = marks{"<!-- bench mesh: begin -->", "<!-- bench mesh: end -->"}
 )
 
 // report gathers the figures. It names no machine and no directory.
@@ -92,6 +95,16 @@ func (r *report) markdown() string {
 	return b.String()
 }
 
+// meshMarkdown is the report of the mesh as it is printed.
+func (r *report) meshMarkdown() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s. Times are minimum / median / 99th percentile.\n\n| | |\n|---|---|\n", r.conditions)
+	for _, f := range r.facts {
+		fmt.Fprintf(&b, "| %s | %s |\n", f[0], f[1])
+	}
+	return b.String()
+}
+
 // used is the processor time of the daemon for one operation.
 func (f *figure) used() string {
 	if f.count == 0 {
@@ -111,12 +124,12 @@ func (s samples) one() string {
 func mib(n int64) string { return fmt.Sprintf("%s MiB", short(float64(n)/(1<<20))) }
 
 // replaceBetween puts text between the markers of a file.
-func replaceBetween(name, text string) error {
+func (m marks) replace(name, text string) error {
 	old, err := os.ReadFile(name)
 	if err != nil {
 		return fmt.Errorf("write figures: %w", err)
 	}
-	next, err := between(old, text)
+	next, err := m.between(old, text)
 	if err != nil {
 		return fmt.Errorf("write figures into %s: %w", name, err)
 	}
@@ -127,14 +140,14 @@ var errNoMarks = errors.New("the markers are missing")
 
 // between returns a document with text instead of what stood between its
 // markers.
-func between(old []byte, text string) ([]byte, error) {
-	head, rest, ok := bytes.Cut(old, []byte(beginMark+"\n"))
+func (m marks) between(old []byte, text string) ([]byte, error) {
+	head, rest, ok := bytes.Cut(old, []byte(m.begin+"\n"))
 	if !ok {
 		return nil, errNoMarks
 	}
-	_, tail, ok := bytes.Cut(rest, []byte(endMark))
+	_, tail, ok := bytes.Cut(rest, []byte(m.end))
 	if !ok {
 		return nil, errNoMarks
 	}
-	return fmt.Appendf(nil, "%s%s\n%s%s%s", head, beginMark, text, endMark, tail), nil
+	return fmt.Appendf(nil, "%s%s\n%s%s%s", head, m.begin, text, m.end, tail), nil
 }

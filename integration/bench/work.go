@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,9 +15,10 @@ import (
 
 // job is what an application process is told to do.
 type job struct {
-	Op    string // create, save, see, stat
+	Op    string // create, save, see, hear, stat
 	Dir   string
-	There string // see: the directory in which saves are awaited
+	There string // see, hear: the directory in which saves are awaited
+	Name  string // see, hear: of the object; savedName if it is empty
 	From  int    // create: the number of the first file
 	Count int
 	Of    int  // stat: how many files there are to choose from
@@ -67,6 +69,8 @@ func (j job) step(n int) (time.Duration, error) {
 		begun := time.Now()
 		_, err := os.Lstat(name)
 		return time.Since(begun), err
+	case "hear":
+		return j.hear(n)
 	}
 	return 0, errors.New("no such job")
 }
@@ -92,13 +96,14 @@ func (j job) write(name string, content []byte, flags int) (time.Duration, error
 // daemon there has told it of the change, so asking costs the daemon nothing.
 func (j job) see(n int) (time.Duration, error) {
 	time.Sleep(5*time.Millisecond + rand.N(10*time.Millisecond))
-	there := filepath.Join(j.There, savedName)
+	name := cmp.Or(j.Name, savedName)
+	there := filepath.Join(j.There, name)
 	before, err := os.Stat(there)
 	if err != nil {
 		return 0, err
 	}
 	begun := time.Now()
-	if _, err := j.write(filepath.Join(j.Dir, savedName), object(0, n), os.O_TRUNC); err != nil {
+	if _, err := j.write(filepath.Join(j.Dir, name), object(0, n), os.O_TRUNC); err != nil {
 		return 0, err
 	}
 	for time.Since(begun) < visibleTime {
