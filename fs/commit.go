@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"echofs/echo"
 )
@@ -263,9 +264,30 @@ func (h *writeHandle) moveToLocal(ctx context.Context, n echo.Node) error {
 
 // heldElsewhere reports whether the process that closes a file, or one of its
 // nearest ancestors, has another handle that can write it.
+//
+// A descriptor that is not for the program that a process becomes is closed
+// while the kernel holds the process, and whoever reads of it in /proc waits
+// until that is over: what is asked here would wait for its own answer. So it
+// waits for a moment alone. Such a process has its descriptors from one that
+// has them still.
 func (t *tree) heldElsewhere(tid uint32, ino echo.Ino) bool {
 	mount := int(t.mount.Load())
-	return t.proc.holders(tid, func(o opened) bool {
-		return o.writes() && o.ino == uint64(ino) && o.mount == mount
-	}) > 0
+	held := make(chan bool, 1)
+	go func() {
+		held <- t.proc.holders(tid, func(o opened) bool {
+			return o.writes() && o.ino == uint64(ino) && o.mount == mount
+		}) > 0
+	}()
+	limit := time.NewTimer(procPatience)
+	defer limit.Stop()
+	select {
+	case yes := <-held:
+		return yes
+	case <-limit.C:
+		return true
+	}
 }
+
+// procPatience is how long an answer from /proc is awaited. If it would be no
+// other than busy, what is held is saved when the handle is released.
+const procPatience = 150 * time.Millisecond
