@@ -109,7 +109,7 @@ func TestConverge(t *testing.T) {
 func three(t *testing.T) []*vault {
 	t.Helper()
 	var newcomer func(name string) *vault
-	if h := tryHub(t); h != nil {
+	if h := tryHub(t, private); h != nil {
 		r := h.signalServer()
 		newcomer = func(name string) *vault { return h.vault(r, name) }
 	} else {

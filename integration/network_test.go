@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -24,10 +25,17 @@ func (c *cable) mend()           { c.tb.Helper(); c.hub.ip("-n", c.hub.name, "li
 
 // hub is a network to which vaults are connected by cables.
 type hub struct {
-	tb    testing.TB
-	name  string
-	count int
+	tb     testing.TB
+	name   string
+	prefix string // of its addresses
+	count  int
 }
+
+// The addresses of a network at home, and of the internet.
+const (
+	private = "10.213.77."
+	public  = "203.0.113."
+)
 
 // hubs counts the networks that were made.
 var hubs atomic.Int32
@@ -36,7 +44,7 @@ var hubs atomic.Int32
 // that is not allowed.
 func newHub(tb testing.TB) *hub {
 	tb.Helper()
-	h := tryHub(tb)
+	h := tryHub(tb, private)
 	if h == nil {
 		tb.Skip("no network of our own: ip netns add is not allowed here")
 	}
@@ -44,24 +52,27 @@ func newHub(tb testing.TB) *hub {
 }
 
 // tryHub makes a network, or returns nil where that is not allowed.
-func tryHub(tb testing.TB) *hub {
+func tryHub(tb testing.TB, prefix string) *hub {
 	tb.Helper()
 	for _, p := range []string{"ip", "nsenter"} {
 		if _, err := exec.LookPath(p); err != nil {
 			return nil
 		}
 	}
-	h := &hub{tb: tb, name: fmt.Sprintf("ef%d%c", os.Getpid(), 'a'+rune(hubs.Add(1)-1)%26)}
+	h := &hub{tb: tb, prefix: prefix, name: fmt.Sprintf("ef%d%c", os.Getpid(), 'a'+rune(hubs.Add(1)-1)%26)}
 	if r := do(tb, patience, os.Environ(), "ip", "netns", "add", h.name); r.code != 0 {
 		return nil
 	}
 	tb.Cleanup(func() { h.ip("netns", "del", h.name) })
 	h.ip("-n", h.name, "link", "set", "lo", "up")
 	h.ip("-n", h.name, "link", "add", "br0", "type", "bridge")
-	h.ip("-n", h.name, "addr", "add", "10.213.77.1/24", "dev", "br0")
+	h.ip("-n", h.name, "addr", "add", h.at(1)+"/24", "dev", "br0")
 	h.ip("-n", h.name, "link", "set", "br0", "up")
 	return h
 }
+
+// at returns an address of the hub's network; the hub's own is the first.
+func (h *hub) at(n int) string { return h.prefix + strconv.Itoa(n) }
 
 func (h *hub) ip(args ...string) {
 	h.tb.Helper()
@@ -80,7 +91,7 @@ func (h *hub) plug() *cable {
 	h.ip("-n", h.name, "link", "add", c.name, "type", "veth", "peer", "name", "eth0", "netns", c.name)
 	h.ip("-n", h.name, "link", "set", c.name, "master", "br0", "up")
 	h.ip("-n", c.name, "link", "set", "lo", "up")
-	h.ip("-n", c.name, "addr", "add", fmt.Sprintf("10.213.77.%d/24", 1+h.count), "dev", "eth0")
+	h.ip("-n", c.name, "addr", "add", h.at(1+h.count)+"/24", "dev", "eth0")
 	h.ip("-n", c.name, "link", "set", "eth0", "up")
 	return c
 }
@@ -100,12 +111,12 @@ func signalServer(tb testing.TB) *rendezvous {
 // signalServer starts the hub's rendezvous.
 func (h *hub) signalServer() *rendezvous {
 	h.tb.Helper()
-	return listen(h.tb, []string{"nsenter", "--net=/run/netns/" + h.name}, "10.213.77.1:0")
+	return listen(h.tb, []string{"nsenter", "--net=/run/netns/" + h.name}, h.at(1)+":0")
 }
 
-func listen(tb testing.TB, prefix []string, address string) *rendezvous {
+func listen(tb testing.TB, prefix []string, address string, flags ...string) *rendezvous {
 	tb.Helper()
-	args := slices.Concat(prefix, []string{program, "signal", "--listen", address, "--json"})
+	args := slices.Concat(prefix, []string{program, "signal", "--listen", address, "--json"}, flags)
 	r := &rendezvous{s: follow(tb, time.Hour, append(os.Environ(), "GORACE=atexit_sleep_ms=0"), args[0], args[1:]...)}
 	var bound struct{ URL string }
 	r.s.next(&bound)

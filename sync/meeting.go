@@ -49,6 +49,8 @@ type host interface {
 	offered(device halo.DeviceID, at address) (welcome, busy bool)
 	// answer makes the connection of an offer.
 	answer(device halo.DeviceID, at address, session [16]byte, sdp string)
+	// sat tells that a seat was taken.
+	sat()
 	// start runs f as a part of the host.
 	start(f func())
 }
@@ -89,7 +91,10 @@ func (m *meeting) Joined(s signal.Seat) {
 	// must go on.
 	m.seats[s.URL()] = &seat{Seat: s, sending: make(chan struct{}, 1), counter: uint64(time.Now().UnixNano())}
 	m.mu.Unlock()
-	m.owner.start(func() { m.announce(s, nil) })
+	m.owner.start(func() {
+		m.announce(s, nil)
+		m.owner.sat()
+	})
 }
 
 // Left implements signal.Handler.
@@ -107,6 +112,17 @@ func (m *meeting) seated(s signal.Seat) bool {
 	defer m.mu.Unlock()
 	current := m.seats[s.URL()]
 	return current != nil && current.Self == s.Self
+}
+
+// seatAt returns the seat at a server.
+func (m *meeting) seatAt(url string) (signal.Seat, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	current := m.seats[url]
+	if current == nil {
+		return signal.Seat{}, false
+	}
+	return current.Seat, true
 }
 
 // decline tells a device that asked that there is no room for it.

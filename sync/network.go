@@ -149,6 +149,7 @@ func (n *Network) runOnline(ctx context.Context) {
 	for _, url := range urls {
 		n.client(url)
 	}
+	o.wg.Go(func() { n.watchMoves(ctx) })
 	n.reconcile(o)
 	n.resumeInvites()
 	haven := newHaven(n)

@@ -241,7 +241,7 @@ func (s *swarm) met(device halo.DeviceID, at address, asks bool) (welcome bool) 
 	}
 	if c.link != nil {
 		old := time.Since(c.link.began) > settleTime
-		c.doubted = c.link.remote.Instance != at.instance || asks && old
+		c.doubted = c.doubted || c.link.remote.Instance != at.instance || asks && old
 	}
 	if moved || asks {
 		c.failures, c.after = 0, time.Time{}
@@ -289,7 +289,14 @@ func (s *swarm) contact(device halo.DeviceID) *contact {
 // other members, which take turns if both are known; s.mu is held.
 func (s *swarm) address(c *contact) (address, bool) {
 	fresh := time.Since(c.met) < staleAfter*s.n.opts.AnnounceEvery
-	direct := c.known && fresh && c.where.meeting.seated(c.where.seat)
+	direct := c.known && fresh
+	if direct {
+		// This device may have taken another seat since; the other one has its own.
+		var now signal.Seat
+		if now, direct = c.where.meeting.seatAt(c.where.seat.URL()); direct {
+			c.where.seat = now
+		}
+	}
 	way, routed := s.routes.to(c.device)
 	if routed = routed && way.hops > 0 && s.current != nil; routed && (!direct || c.failures%2 == 1) {
 		seat := memberLine{s}.seatOf(s.current.topic)
@@ -426,7 +433,9 @@ func (s *swarm) dialed(device halo.DeviceID, err error) {
 	if c == nil {
 		return
 	}
-	c.doubted = false // if there is a link still, it is no worse than what was tried
+	if !errors.Is(err, errMoved) {
+		c.doubted = false // if there is a link still, it is no worse than what was tried
+	}
 	var left *byeError
 	switch {
 	case errors.Is(err, errMoved):

@@ -145,7 +145,15 @@ var (
 )
 
 // behind returns a host behind a NAT of its own.
-func (v *virtual) behind(nat vnet.NATType) transport.Net {
+func (v *virtual) behind(nat vnet.NATType) transport.Net { return v.behindAt(nat).net }
+
+// home is a host behind a NAT of its own.
+type home struct {
+	net     *vnet.Net
+	outside net.IP
+}
+
+func (v *virtual) behindAt(nat vnet.NATType) home {
 	v.host++
 	lan, err := vnet.NewRouter(&vnet.RouterConfig{StaticIPs: []string{fmt.Sprintf("27.0.0.%d", v.host)}, CIDR: "192.168.0.0/24",
 		NATType: &nat, QueueSize: 100000, LoggerFactory: quiet()})
@@ -156,7 +164,7 @@ func (v *virtual) behind(nat vnet.NATType) transport.Net {
 	if err := v.wan.AddRouter(lan); err != nil {
 		v.tb.Fatal(err)
 	}
-	return n
+	return home{n, net.ParseIP(fmt.Sprintf("27.0.0.%d", v.host))}
 }
 
 // serve runs a signaling server under a name until stop is called.

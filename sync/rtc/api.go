@@ -51,6 +51,7 @@ type Server struct {
 // API makes connections.
 type API struct {
 	api   *webrtc.API
+	net   transport.Net
 	given []webrtc.ICEServer // by the options
 
 	mu    sync.Mutex // guards the below
@@ -89,8 +90,33 @@ func New(opts Options) (*API, error) {
 	}
 	return &API{
 		api:   webrtc.NewAPI(webrtc.WithSettingEngine(settings(opts, network))),
+		net:   network,
 		given: servers,
 	}, nil
+}
+
+// Addresses returns the addresses of this device now, without loopback and
+// link-local ones, in order.
+func (a *API) Addresses() ([]string, error) {
+	all, err := a.net.Interfaces()
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, one := range all {
+		addrs, err := one.Addrs()
+		if err != nil || one.Flags&net.FlagUp == 0 {
+			continue // it has none
+		}
+		for _, addr := range addrs {
+			ip, ok := addr.(*net.IPNet)
+			if ok && !ip.IP.IsLoopback() && !ip.IP.IsLinkLocalUnicast() {
+				out = append(out, ip.IP.String())
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out), nil
 }
 
 func settings(opts Options, network transport.Net) webrtc.SettingEngine {

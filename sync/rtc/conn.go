@@ -86,6 +86,19 @@ func (c *Conn) Close() error {
 // Down is closed when the connection is closed or lost.
 func (c *Conn) Down() <-chan struct{} { return c.at.down }
 
+// LocalAddress returns the address of this device that the connection uses, ""
+// where that is not known.
+func (c *Conn) LocalAddress() string {
+	pair, err := c.at.pc.SCTP().Transport().ICETransport().GetSelectedCandidatePair()
+	switch {
+	case err != nil || pair == nil:
+		return ""
+	case pair.Local.Typ != webrtc.ICECandidateTypeHost:
+		return pair.Local.RelatedAddress
+	}
+	return pair.Local.Address
+}
+
 // Path returns how the other end is reached now.
 func (c *Conn) Path() Path {
 	pair, err := c.at.pc.SCTP().Transport().ICETransport().GetSelectedCandidatePair()

@@ -24,6 +24,16 @@ func newBufferedNet() (transport.Net, error) {
 }
 
 // ListenUDP implements transport.Net.
+// Interfaces returns the interfaces that there are now: those of stdnet are the
+// ones that there were when it was made, and a device moves between networks.
+func (bufferedNet) Interfaces() ([]*transport.Interface, error) {
+	now, err := stdnet.NewNet()
+	if err != nil {
+		return nil, fmt.Errorf("list network interfaces: %w", err)
+	}
+	return now.Interfaces()
+}
+
 func (n bufferedNet) ListenUDP(network string, addr *net.UDPAddr) (transport.UDPConn, error) {
 	conn, err := n.Net.ListenUDP(network, addr)
 	if err != nil {

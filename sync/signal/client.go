@@ -2,6 +2,7 @@ package signal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -96,6 +97,7 @@ type Client struct {
 	left     map[Topic]bool // seats that were given up and the server does not know
 	conn     *websocket.Conn
 	changed  chan struct{} // one slot: handlers changed
+	hurry    chan struct{} // one slot: connect anew
 }
 
 // NewClient returns a client of the server at url ("ws://…" or "wss://…"; http
@@ -105,7 +107,7 @@ func NewClient(url string, logger *slog.Logger) *Client {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	return &Client{
-		url: url, logger: logger, changed: make(chan struct{}, 1),
+		url: url, logger: logger, changed: make(chan struct{}, 1), hurry: make(chan struct{}, 1),
 		handlers: make(map[Topic]Handler), seats: make(map[Topic]Seat), left: make(map[Topic]bool),
 	}
 }
@@ -126,6 +128,20 @@ func (c *Client) Connected() bool {
 	defer c.mu.Unlock()
 	return c.conn != nil
 }
+
+// Redial gives up the connection that there is, or the wait for the next one, and
+// connects at once: for a device that is on another network than before.
+// The seats of before are of no use when it returns.
+func (c *Client) Redial() {
+	c.attach(nil)
+	select {
+	case c.hurry <- struct{}{}:
+	default:
+	}
+}
+
+// errRedial: the connection was given up for another one.
+var errRedial = errors.New("another connection is wanted")
 
 // Join puts the client on a topic, now and after each reconnect, until Leave.
 // Another handler for the same topic replaces the first and gets a seat of its
@@ -194,7 +210,9 @@ func (c *Client) Run(ctx context.Context) {
 			wait = 0
 		}
 		c.logger.Debug("signaling connection ended", "url", c.url, "err", err)
-		pause(ctx, jitter(wait))
+		if errors.Is(err, errRedial) || c.pause(ctx, jitter(wait)) {
+			wait = 0
+		}
 		wait = min(max(2*wait, retryMin), retryMax)
 	}
 }
@@ -207,31 +225,43 @@ func jitter(d time.Duration) time.Duration {
 	return d/2 + rand.N(d)
 }
 
-func pause(ctx context.Context, d time.Duration) {
+// pause waits, and reports whether it was told not to.
+func (c *Client) pause(ctx context.Context, d time.Duration) (hurry bool) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
 	case <-t.C:
+	case <-c.hurry:
+		return true
 	}
+	return false
 }
 
 // session is one connection, from dial to end.
 func (c *Client) session(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
 	defer cancel(nil)
+	wg.Go(func() {
+		select {
+		case <-ctx.Done():
+		case <-c.hurry:
+			cancel(errRedial)
+		}
+	})
 	conn, err := c.dial(ctx)
 	if err != nil {
-		return err
+		return errors.Join(err, context.Cause(ctx))
 	}
 	defer conn.CloseNow()
 	conn.SetReadLimit(MaxFrame)
 	c.attach(conn)
 	defer c.attach(nil)
-	c.poke()
-	var wg sync.WaitGroup
-	defer wg.Wait()
+	defer wg.Wait() // who takes seats ends before they are given up
 	defer cancel(nil)
+	c.poke()
 	wg.Go(func() { cancel(keepAlive(ctx, conn, pingEvery, pingWithin)) })
 	wg.Go(func() { cancel(c.keepSeats(ctx, conn)) })
 	if err := c.read(ctx, conn); ctx.Err() == nil {
@@ -301,6 +331,9 @@ func (c *Client) keepSeats(ctx context.Context, conn *websocket.Conn) error {
 func (c *Client) diff(conn *websocket.Conn) (join []Seat, leave []Topic) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.conn != conn {
+		return nil, nil // it is being given up
+	}
 	for t := range c.left {
 		leave = append(leave, t)
 	}
@@ -317,6 +350,9 @@ func (c *Client) diff(conn *websocket.Conn) (join []Seat, leave []Topic) {
 func (c *Client) take(s Seat) Handler {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if s.Line.(connection).conn != c.conn {
+		return nil
+	}
 	h := c.handlers[s.Topic]
 	if h == nil {
 		c.left[s.Topic] = true
