@@ -104,9 +104,6 @@ func (h *haven) announced(device halo.DeviceID, _ address, _ bool) (reply bool) 
 // gone implements host: nobody is asked here.
 func (h *haven) gone(halo.DeviceID) {}
 
-// sat implements host.
-func (h *haven) sat() {}
-
 // offered implements host: one at a time.
 func (h *haven) offered(device halo.DeviceID, _ address) (welcome, busy bool) {
 	h.mu.Lock()

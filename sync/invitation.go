@@ -339,9 +339,6 @@ func (inv *Invitation) announced(halo.DeviceID, address, bool) (reply bool) { re
 // gone implements host: an invitation asks nobody.
 func (inv *Invitation) gone(halo.DeviceID) {}
 
-// sat implements host.
-func (*Invitation) sat() {}
-
 // offered implements host: one guest at a time.
 func (inv *Invitation) offered(halo.DeviceID, address) (welcome, busy bool) {
 	inv.mu.Lock()

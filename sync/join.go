@@ -486,9 +486,6 @@ func (g *guest) announced(_ halo.DeviceID, at address, _ bool) (reply bool) {
 // gone implements host: who has no room says so to members alone.
 func (g *guest) gone(halo.DeviceID) {}
 
-// sat implements host.
-func (*guest) sat() {}
-
 func (g *guest) offered(halo.DeviceID, address) (welcome, busy bool) { return false, false }
 
 func (g *guest) answer(halo.DeviceID, address, [16]byte, string) {}

@@ -49,11 +49,12 @@ type host interface {
 	offered(device halo.DeviceID, at address) (welcome, busy bool)
 	// answer makes the connection of an offer.
 	answer(device halo.DeviceID, at address, session [16]byte, sdp string)
-	// sat tells that a seat was taken.
-	sat()
 	// start runs f as a part of the host.
 	start(f func())
 }
+
+// sitter is a host that wants to know when a seat was taken.
+type sitter interface{ sat() }
 
 // seat is a signal.Seat with the counter of its messages.
 type seat struct {
@@ -93,7 +94,9 @@ func (m *meeting) Joined(s signal.Seat) {
 	m.mu.Unlock()
 	m.owner.start(func() {
 		m.announce(s, nil)
-		m.owner.sat()
+		if h, ok := m.owner.(sitter); ok {
+			h.sat()
+		}
 	})
 }
 

@@ -101,7 +101,9 @@ func (s *swarm) moved(m move) {
 	s.arrange()
 }
 
-// sat implements host: devices that were met at a server are there still, and
+var _ sitter = (*swarm)(nil)
+
+// sat implements sitter: devices that were met at a server are there still, and
 // can be called from the new seat.
 func (s *swarm) sat() {
 	s.mu.Lock()
