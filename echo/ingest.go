@@ -32,11 +32,6 @@ import (
 // stays in the feed, so that the chain goes on, and is never applied. One that
 // lacks something waits. One that the engine does not survive is quarantined.
 
-// ErrCopied tells that others have entries of this device's own feed which it
-// does not have: the vault was restored from a backup or copied, and wrote on
-// from there. No peer is to blame.
-var ErrCopied = errors.New("this vault is an old copy of itself: others have newer entries of its own feed")
-
 // errGap tells that entries do not continue what is held.
 var errGap = errors.New("entries do not continue the feed")
 
@@ -98,9 +93,6 @@ func (t *txn) ingest(feed halo.FeedID, from uint64, entries []*halo.Entry) (uint
 		return row.Next, nil // held already
 	}
 	entries = entries[skip:]
-	if feed == t.s.own.id {
-		return 0, fmt.Errorf("feed %s: %w", feed.Short(), ErrCopied)
-	}
 	if err := t.roomBeyond(feed, row.Next); err != nil {
 		return 0, err
 	}
@@ -117,6 +109,7 @@ func (t *txn) ingest(feed halo.FeedID, from uint64, entries []*halo.Entry) (uint
 			return 0, err
 		}
 	}
+	t.ownTail(feed)
 	row.Device, row.Identity = author.Device, author.Identity
 	for i, e := range entries {
 		if err := t.keep(e, row); err != nil {
@@ -161,6 +154,9 @@ func (t *txn) verify(feed halo.FeedID, row *feedRow, author halo.Author, entries
 		signKey = k
 	}
 	if _, err := halo.VerifyRange(t.s.id, feed, Position{Next: row.Next, Last: row.Last}, entries, signKey); err != nil {
+		if forked(entries, signKey, err) {
+			return nil, fmt.Errorf("feed %s: %w: %w", feed.Short(), ErrForked, err)
+		}
 		return nil, fmt.Errorf("%w: %w", ErrPeerFault, err)
 	}
 	return denied, nil
@@ -375,6 +371,9 @@ func (t *txn) prepare(docs map[doc.DocumentID]*mergedDoc, feed halo.FeedID, c ha
 	m, err := t.merged(docs, c.Doc)
 	if err != nil {
 		return verdict{}, err
+	}
+	if len(m.doc.row.Branches) > 0 && t.branchFeed(m.doc) == feed {
+		t.retireBranches(m.doc) // of a feed that was left
 	}
 	v, err := t.ready(m, actor, info)
 	if err != nil || v.state != entryApplied {

@@ -221,6 +221,10 @@ func (v *Vault) recoveryWarnings() (out []control.Warning) {
 		out = append(out, control.Warning{Code: "recovering", Message: "a recovery is not finished: the other devices of this identity are still its devices",
 			Fix: "run it again: echofs recover"})
 	}
+	if v.copied {
+		out = append(out, control.Warning{Code: "copied", Message: "this vault was copied or restored: it writes on in new feeds, and others may have what it had since",
+			Fix: "if the vault it is a copy of is still used, do not use both: add this machine as a device of its own (echofs device invite)"})
+	}
 	var suspended []string
 	for _, d := range v.repo.OwnDevices() {
 		if d.Suspended {

@@ -47,6 +47,7 @@ type Vault struct {
 	net    *network // nil without network
 	mounts *mounts
 	server *control.Server
+	copied bool       // the vault was copied or restored since it was opened before
 	fatal  chan error // receives once, when the store has failed for good
 
 	alone   bool          // a daemon that goes on without mounts; set before it answers
@@ -173,6 +174,9 @@ func (v *Vault) openStore(ctx context.Context) error {
 		return fmt.Errorf("open repository: %w", err)
 	}
 	v.onClose(v.repo.Close)
+	if err := v.notePlace(ctx); err != nil {
+		return err
+	}
 	switch {
 	case paired != nil:
 		return v.finishPairing(ctx, paired)
