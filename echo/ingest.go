@@ -62,11 +62,16 @@ func (s *Space) Ingest(ctx context.Context, feed halo.FeedID, from uint64, raw [
 		next, err = t.ingest(feed, from, entries)
 		return err
 	})
+	rescued := s.rescued
+	s.rescued = false
 	s.mu.Unlock()
 	if err != nil {
 		return s.held(feed), fmt.Errorf("ingest: %w", err)
 	}
 	s.repo.hub.publish(events)
+	if rescued {
+		s.saveRescued(ctx)
+	}
 	return next, nil
 }
 
@@ -88,6 +93,9 @@ func (t *txn) ingest(feed halo.FeedID, from uint64, entries []*halo.Entry) (uint
 	if from > row.Next {
 		return 0, fmt.Errorf("feed %s from %d, held %d: %w", feed.Short(), from, row.Next, errGap)
 	}
+	if err := t.compare(feed, row, from, entries); err != nil {
+		return 0, err
+	}
 	skip := row.Next - from
 	if skip >= uint64(len(entries)) {
 		return row.Next, nil // held already
@@ -101,6 +109,11 @@ func (t *txn) ingest(feed halo.FeedID, from uint64, entries []*halo.Entry) (uint
 		return 0, err
 	}
 	denied, err := t.verify(feed, row, author, entries)
+	if errors.Is(err, ErrForked) {
+		if known, _ := t.forkedBefore(feed, row.Next); known {
+			return row.Next + uint64(len(entries)), nil // of the branch that is not kept here
+		}
+	}
 	if err != nil {
 		return 0, err
 	}

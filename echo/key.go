@@ -53,6 +53,7 @@ const (
 	tableFloor      byte = 0x52 // space -> floorRow: what the host of the invitation had
 	tableBlobWant   byte = 0x22 // space, root -> wantRow: versions of which chunks are missing
 	tableAsOf       byte = 0x2d // revocation -> milliseconds: until when what came from its devices counts, as it was said here
+	tableRescue     byte = 0x2e // space, object id -> its structure, to be saved again in a new feed
 	tableActor      byte = 0x1b // space, document id, actor -> actorRow: its last change
 )
 

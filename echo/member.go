@@ -160,6 +160,9 @@ func (s *Space) AddCredentials(ctx context.Context, raw [][]byte) (int, error) {
 	if err == nil && mine {
 		s.repo.spreadIdentity(ctx, s)
 	}
+	if s.takeRescued() {
+		s.saveRescued(ctx)
+	}
 	return added, errors.Join(fault, err)
 }
 
@@ -171,6 +174,9 @@ func (t *txn) addCredential(c *halo.Credential) (int, error) {
 	for _, f := range fresh {
 		t.put(key(tableCredential, t.s.id, t.s.row.Creds), f.Bytes())
 		t.s.row.Creds++
+		if err := t.rescueOwn(f); err != nil {
+			return 0, fmt.Errorf("keep what this device wrote after a fork: %w", err)
+		}
 	}
 	if len(fresh) > 0 {
 		t.limits, t.unsettled = nil, true

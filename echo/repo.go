@@ -181,6 +181,7 @@ func (r *Repo) load(ctx context.Context) error {
 		if err := s.update(ctx, (*txn).retryWaiting); err != nil {
 			r.log.Warn("apply entries that waited", "space", s.Name(), "error", err)
 		}
+		s.saveRescued(ctx)
 	}
 	return nil
 }

@@ -297,6 +297,7 @@ func (t *txn) sealRevoked(wanted func(halo.CredentialID) bool) error {
 		sealed = true
 	}
 	if !sealed {
+		t.rotateIfLeaked() // they may be sealed by one that counts no more either
 		return nil
 	}
 	s.refresh()

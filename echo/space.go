@@ -47,6 +47,8 @@ type Space struct {
 	unsettled bool // which entries count is to be decided again
 	sealed    bool // what was stored as a relay is to be opened
 
+	rescued bool // something is to be saved again (fork.go)
+
 	lost map[halo.DeviceID]time.Time // revoked devices with feeds that nobody sealed, and since when that is known
 
 	removals removals

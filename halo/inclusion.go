@@ -243,3 +243,10 @@ func NewForkProof(a, b *Entry, author Author, nonce [16]byte) (*ForkProof, error
 	}
 	return p, nil
 }
+
+// At returns the feed that the proof is about, and the number of which it has two
+// entries. It fails with ErrMalformed.
+func (p *ForkProof) At() (FeedID, uint64, error) {
+	h, err := parseHeader(p.HeaderA)
+	return h.Feed, h.Seq, err
+}

@@ -15,7 +15,9 @@ import (
 //
 //  1. A peer that is no member in our view is sent nothing but pongs. One that was
 //     removed is told so and the session ends; one that is unknown has
-//     probationTimeout and probationBytes to prove itself.
+//     probationTimeout and probationBytes to prove itself. A revoked device of a
+//     member is asked first for what it wrote and we lack, since somebody may
+//     want to adopt it (will.go).
 //  2. Credentials come first: whenever ours have grown, the peer is sent those
 //     it lacks, and then our heads. So whatever follows can be judged.
 //  3. Of every feed that grew here the peer learns: by the entries themselves
@@ -32,7 +34,7 @@ import (
 func (p *peer) evaluate(ctx context.Context) ([]message, error) {
 	list := p.pong()
 	if ok, err := p.standing(ctx); !ok || err != nil {
-		return list, err
+		return p.askWill(list, err), err
 	}
 	list, err := p.tellCredentials(list)
 	if err != nil {
@@ -95,6 +97,9 @@ func (p *peer) standing(ctx context.Context) (bool, error) {
 		return false, fmt.Errorf("removed: %w", ErrNotMember)
 	}
 	if _, removed := p.x.removal(p.remote); removed {
+		if p.leavesWill(state) {
+			return false, nil
+		}
 		return false, fmt.Errorf("removed: %w", ErrNotMember)
 	}
 	if time.Since(p.began) > probationTimeout {
