@@ -134,14 +134,14 @@ func (r *Repo) DraftDevice(device halo.DevicePublic, level halo.Level) (*halo.Dr
 // before), tells all spaces of it, grants the device the keys of all of them,
 // and returns the space in which it will meet the others. It may be repeated.
 func (r *Repo) AddDevice(ctx context.Context, add *halo.Credential, device halo.DeviceID) (*Space, error) {
-	own, err := r.makeOwn(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if add != nil {
+	if add != nil { // first: this device may count by it again
 		if err := r.learnIdentity([]*halo.Credential{add}); err != nil {
 			return nil, fmt.Errorf("add a device: %w", err)
 		}
+	}
+	own, err := r.makeOwn(ctx)
+	if err != nil {
+		return nil, err
 	}
 	for _, s := range r.spacesWithOwn() {
 		if err := s.ShareWith(ctx, device); err != nil {

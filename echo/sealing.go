@@ -38,10 +38,14 @@ func (r *Repo) sealer(ctx context.Context) {
 }
 
 // SealLost looks in all spaces for feeds of revoked devices without a seal, and
-// seals those that it has known of for DefaultSealDelay. The Repo calls it every
-// minute.
+// seals those that it has known of for DefaultSealDelay. It also grants the key of
+// the current epoch to devices that may read and have none. The Repo calls it
+// every minute.
 func (r *Repo) SealLost(ctx context.Context) error {
 	for _, s := range r.spacesWithOwn() {
+		if err := s.grantLacking(ctx); err != nil {
+			return fmt.Errorf("space %q: %w", s.Name(), err)
+		}
 		lost := s.lostDevices()
 		if len(lost) == 0 {
 			continue
@@ -51,6 +55,67 @@ func (r *Repo) SealLost(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// grantReclaimed hands the key of the current epoch, if this device began it, to
+// devices that came to count by the root's word and so are not among those that
+// the epoch began with.
+func (t *txn) grantReclaimed() error {
+	epoch, lacking := t.s.lacking()
+	c, ok := t.s.graph.Get(epoch.Credential)
+	if !ok || c.Device != t.s.repo.me.device {
+		return nil
+	}
+	state := t.s.State()
+	for _, d := range lacking {
+		if len(state.Checkpoints(d.Identity)) == 0 {
+			continue
+		}
+		if err := t.grantKeys(d.Identity, d.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// grantLacking hands the key of the current epoch to all devices that may read
+// and have none: by whoever began it, and by admins.
+func (s *Space) grantLacking(ctx context.Context) error {
+	epoch, lacking := s.lacking()
+	c, ok := s.graph.Get(epoch.Credential)
+	if !ok || c.Device != s.repo.me.device && !s.State().Role(s.repo.me.id).AtLeast(halo.RoleAdmin) {
+		return nil
+	}
+	for _, d := range lacking {
+		if err := s.update(ctx, func(t *txn) error { return t.grantKeys(d.Identity, d.ID) }); err != nil {
+			return fmt.Errorf("grant device %s: %w", d.ID.Short(), err)
+		}
+	}
+	return nil
+}
+
+// lacking returns the current epoch, and the devices that may read and were not
+// handed its key; none where this device has not got it either, or may not hand
+// it on.
+func (s *Space) lacking() (epoch halo.Epoch, lacking []halo.Device) {
+	state := s.State()
+	epoch, ok := state.CurrentEpoch()
+	if _, active := state.Member(s.repo.me.id, s.repo.me.device); !ok || !active {
+		return halo.Epoch{}, nil
+	}
+	if _, have := s.epochKey(epoch.ID); !have {
+		return halo.Epoch{}, nil
+	}
+	holds := map[halo.DeviceID]bool{}
+	for _, d := range state.Holders(epoch) {
+		holds[d] = true
+	}
+	for _, d := range state.ActiveDevices() {
+		if !holds[d.ID] {
+			lacking = append(lacking, d)
+		}
+	}
+	return epoch, lacking
 }
 
 // lostDevice is a revoked device of which something is not sealed.

@@ -298,6 +298,10 @@ func (s *State) CurrentEpoch() (Epoch, bool) {
 	return best, found
 }
 
+// Holders returns the devices to which the key of an epoch was handed, when it
+// began or later.
+func (s *State) Holders(e Epoch) []DeviceID { return s.holders(e) }
+
 // holders returns the devices to which the key of an epoch was handed.
 func (s *State) holders(e Epoch) []DeviceID {
 	out := slices.Clone(e.Recipients)

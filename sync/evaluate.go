@@ -252,11 +252,13 @@ func (p *peer) ask(list []message, mine Vector) []message {
 	defer p.mu.Unlock()
 	now := time.Now()
 	free := maxPulls - p.x.pulling(p)
+	p.lookForForks(mine)
+	list = p.askRewound(list, mine)
 	for feed, at := range p.theirs.beyond(mine) {
 		if free <= 0 {
 			break
 		}
-		if now.Before(p.retry[feed]) {
+		if now.Before(p.retry[feed]) || p.rewinds[feed] != nil {
 			continue
 		}
 		ok, stalled := p.x.claim(p, feed)

@@ -262,6 +262,16 @@ func (x *exchange) count(raw [][]byte, n uint64) {
 	now := time.Now()
 	x.entriesIn.add(n, now)
 	x.bytesIn.add(uint64(size), now)
+// compare hands over entries that are held already, for the repository to see
+// whether they are the same.
+func (x *exchange) compare(ctx context.Context, m entries) error {
+	x.ingesting.Lock()
+	defer x.ingesting.Unlock()
+	if len(m.Raw) == 0 {
+		return nil
+	}
+	_, err := x.space.Ingest(ctx, m.Feed, m.From, m.Raw)
+	return err
 }
 
 // lacking returns the credentials that somebody lacks who holds some heads, and

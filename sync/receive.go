@@ -295,7 +295,19 @@ func (p *peer) apply(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		_, err = p.x.ingest(ctx, m)
+		again := p.isRewound(m.Feed)
+		if again {
+			err = p.x.compare(ctx, m)
+		} else {
+			_, err = p.x.ingest(ctx, m)
+		}
+		if again && m.Done && err == nil {
+			p.rewound(m.Feed)
+		}
+		if err != nil && p.forkSeen(m.Feed, err) {
+			poke(p.wake)
+			continue
+		}
 		if err != nil {
 			rest := retryIngest
 			if p.full(err, false) {

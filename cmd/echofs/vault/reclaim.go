@@ -225,6 +225,12 @@ func (v *Vault) recoveryWarnings() (out []control.Warning) {
 		out = append(out, control.Warning{Code: "copied", Message: "this vault was copied or restored: it writes on in new feeds, and others may have what it had since",
 			Fix: "if the vault it is a copy of is still used, do not use both: add this machine as a device of its own (echofs device invite)"})
 	}
+	for _, s := range v.repo.Spaces() {
+		for _, f := range s.Forks() {
+			out = append(out, control.Warning{Code: "fork", Message: fmt.Sprintf("%s: feed forked on device %s: restored backup or theft?", s.Name(), s.DeviceName(f.Author.Device)),
+				Fix: "if the device was not restored from a backup, let it go: echofs device revoke, or echofs member remove; see: echofs audit " + s.Name()})
+		}
+	}
 	var suspended []string
 	for _, d := range v.repo.OwnDevices() {
 		if d.Suspended {
