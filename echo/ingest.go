@@ -49,11 +49,11 @@ func (s *Space) Ingest(ctx context.Context, feed halo.FeedID, from uint64, raw [
 		}
 		entries = append(entries, e)
 	}
+	fresh := entries
 	if skip := s.held(feed); skip > from {
-		entries = entries[min(skip-from, uint64(len(entries))):] // held already
-		from = skip
+		fresh = entries[min(skip-from, uint64(len(entries))):] // the others are held already, and only compared
 	}
-	read := s.examine(ctx, feed, entries)
+	read := s.examine(ctx, feed, fresh)
 	s.mu.Lock()
 	var next uint64
 	events, err := s.updateLocked(ctx, true, func(t *txn) error {

@@ -57,27 +57,6 @@ func (r *Repo) SealLost(ctx context.Context) error {
 	return nil
 }
 
-// grantReclaimed hands the key of the current epoch, if this device began it, to
-// devices that came to count by the root's word and so are not among those that
-// the epoch began with.
-func (t *txn) grantReclaimed() error {
-	epoch, lacking := t.s.lacking()
-	c, ok := t.s.graph.Get(epoch.Credential)
-	if !ok || c.Device != t.s.repo.me.device {
-		return nil
-	}
-	state := t.s.State()
-	for _, d := range lacking {
-		if len(state.Checkpoints(d.Identity)) == 0 {
-			continue
-		}
-		if err := t.grantKeys(d.Identity, d.ID); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // grantLacking hands the key of the current epoch to all devices that may read
 // and have none: by whoever began it, and by admins.
 func (s *Space) grantLacking(ctx context.Context) error {

@@ -83,11 +83,11 @@ func (p *peer) askRewound(list []message, mine Vector) []message {
 func (p *peer) lookForForks(mine Vector) {
 	for feed, at := range p.theirs {
 		ours := mine[feed]
-		if at.Next != ours.Next || at.Last == ours.Last || at.Last.IsZero() || ours.Last.IsZero() || p.compared[feed] == at.Last {
+		if at.Next != ours.Next || at.Last == ours.Last || at.Last.IsZero() || ours.Last.IsZero() || p.forkTried[feed] == at.Last {
 			continue
 		}
 		if _, compares := p.x.space.(vaultSpace); compares && p.rewinds[feed] == nil {
-			p.compared[feed], p.rewinds[feed] = at.Last, &rewind{depth: rewindFirst}
+			p.forkTried[feed], p.rewinds[feed] = at.Last, &rewind{depth: rewindFirst}
 		}
 	}
 }

@@ -74,7 +74,7 @@ type peer struct {
 	heard     time.Time
 	retry     map[halo.FeedID]time.Time    // not to be fetched before
 	rewinds   map[halo.FeedID]*rewind      // asked for again (fork.go)
-	compared  map[halo.FeedID]halo.EntryID // with which end of the peer's a feed was compared
+	forkTried map[halo.FeedID]halo.EntryID // with which end of the peer's a feed was compared
 	pinged    uint64
 	pingedAt  time.Time
 	rtt       time.Duration
@@ -195,7 +195,7 @@ func newPeer(x *exchange, s *session.Session, mine, remote hello, ready func(*pe
 		theirs: Vector{}, acked: Vector{}, pushed: Vector{}, toldAck: Vector{},
 		theirHeads: remote.Heads, toldHeads: mine.Heads, waysDue: true,
 		knows: make(map[[32]byte]bool), retry: make(map[halo.FeedID]time.Time),
-		rewinds: make(map[halo.FeedID]*rewind), compared: make(map[halo.FeedID]halo.EntryID),
+		rewinds: make(map[halo.FeedID]*rewind), forkTried: make(map[halo.FeedID]halo.EntryID),
 	}
 	if own, ok := x.repo.OwnSpace(); ok && own.ID() == x.space.ID() {
 		p.own = newOwnPeer(p)
