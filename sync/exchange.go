@@ -262,6 +262,8 @@ func (x *exchange) count(raw [][]byte, n uint64) {
 	now := time.Now()
 	x.entriesIn.add(n, now)
 	x.bytesIn.add(uint64(size), now)
+}
+
 // compare hands over entries that are held already, for the repository to see
 // whether they are the same.
 func (x *exchange) compare(ctx context.Context, m entries) error {
