@@ -10,10 +10,8 @@ build=(gcc:gcc git:git)
 mount=("${build[@]}" fusermount3:fuse3)
 demo=("${mount[@]}" jq:jq)
 test=("${demo[@]}" inotifywait:inotify-tools entr:entr vim:vim nano:nano emacs:emacs-nox tmux:tmux
-	sponge:moreutils rsync:rsync ed:ed flock:util-linux script:bsdutils fuser:psmisc sqlite3:sqlite3 zip:zip
-	nvim:neovim micro:micro perl:perl python3:python3 node:nodejs npm:npm patch:patch g++:g++ make:make ip:iproute2 nft:nftables stress-ng:stress-ng fio:fio)
 	sponge:moreutils rsync:rsync ed:ed flock:util-linux setpriv:util-linux unshare:util-linux script:bsdutils fuser:psmisc sqlite3:sqlite3 zip:zip
-	nvim:neovim micro:micro perl:perl python3:python3 node:nodejs npm:npm patch:patch g++:g++ make:make ip:iproute2 stress-ng:stress-ng fio:fio)
+	nvim:neovim micro:micro perl:perl python3:python3 node:nodejs npm:npm patch:patch g++:g++ make:make ip:iproute2 nft:nftables stress-ng:stress-ng fio:fio)
 
 bench=("${mount[@]}" syncthing:syncthing)
 
