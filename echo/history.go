@@ -361,6 +361,15 @@ type Stat struct {
 	Missing  int64    `json:"missing,omitempty"` // of a blob of which not all has come: its bytes
 
 	Versions []StatVersion `json:"versions,omitempty"` // of a blob, the newest first
+
+	Present []Presence `json:"present,omitempty"` // who else has it open; whoever asks fills it in
+}
+
+// Presence is that somebody has an object open on another device.
+type Presence struct {
+	Name   string    `json:"name"` // of the person
+	Device string    `json:"device"`
+	Since  time.Time `json:"since"`
 }
 
 // StatVersion is a version of a blob that has or had its name.

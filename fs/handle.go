@@ -65,7 +65,8 @@ func (t *tree) closeHandles(ctx context.Context) {
 	left := t.handles
 	t.handles = make(map[uint64]handle)
 	t.mu.Unlock()
-	for _, h := range left {
+	for id, h := range left {
+		t.noteClosed(id)
 		h.release(ctx)
 	}
 }
@@ -120,7 +121,28 @@ func (t *tree) openAs(n echo.Node, a author, flags uint32, out *fuse.OpenOut) er
 		return err
 	}
 	out.Fh = t.addHandle(h)
+	if t.opts.Opened != nil && n.Kind != echo.KindLocal {
+		t.noteOpen(out.Fh, t.opts.Opened(n))
+	}
 	return nil
+}
+
+// noteOpen keeps what is to be called when a handle of an object is closed.
+func (t *tree) noteOpen(id uint64, closed func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closers[id] = closed
+}
+
+// noteClosed tells that a handle is closed.
+func (t *tree) noteClosed(id uint64) {
+	t.mu.Lock()
+	closed := t.closers[id]
+	delete(t.closers, id)
+	t.mu.Unlock()
+	if closed != nil {
+		closed()
+	}
 }
 
 // readHandle is an object that is open for reading: through the kernel's cache,
@@ -298,6 +320,7 @@ func (t *tree) Fsync(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
 // Release implements fuse.RawFileSystem.
 func (t *tree) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
 	h := t.removeHandle(in.Fh)
+	t.noteClosed(in.Fh)
 	if h == nil {
 		return
 	}

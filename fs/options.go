@@ -48,6 +48,14 @@ type Options struct {
 	// that is read-only, they do not, but see it whenever they look.
 	Helper []string
 
+	// Opened, unless nil, is told of each open of an object by a program; what it
+	// returns is called when that is closed. Both must not block.
+	Opened func(echo.Node) (closed func())
+
+	// Present, unless nil, returns who else has an object open, for the files of
+	// .echofs/meta.
+	Present func(echo.Node) []echo.Presence
+
 	// BlobWait bounds how long a read waits for content that only other devices
 	// have; DefaultBlobWait if zero. It then fails with ETIMEDOUT.
 	BlobWait time.Duration

@@ -50,6 +50,7 @@ type tree struct {
 	mu       sync.Mutex // guards the below
 	files    map[echo.Ino]*file
 	handles  map[uint64]handle
+	closers  map[uint64]func() // of handles, for Options.Opened
 	lastID   uint64
 	sources  *lru[echo.Ino, source]
 	departed *lru[place, departure]
@@ -66,6 +67,7 @@ const maxDeparted = 1024
 func newTree(ctx context.Context, repo *echo.Repo, opts Options, proc procfs) *tree {
 	t := &tree{
 		RawFileSystem: fuse.NewDefaultRawFileSystem(),
+		closers:       make(map[uint64]func()),
 		repo:          repo, opts: opts, log: opts.Logger, proc: newAuthors(proc),
 		owner: owner{uid: uint32(syscall.Geteuid()), gid: uint32(syscall.Getegid()), private: opts.AllowOther},
 		bases: newBases(proc), local: localDir{opts.LocalDir}, room: blob.NewRoom(opts.LocalDir, blob.DefaultReserve), dirty: newDirtySet(), watch: newWatch(), askers: newAskers(), ctx: ctx,

@@ -59,6 +59,9 @@ func (c *control) metaFile(n echo.Node) view {
 		if err != nil {
 			return nil, err
 		}
+		if c.t.opts.Present != nil {
+			st.Present = c.t.opts.Present(n)
+		}
 		out, err := json.MarshalIndent(st, "", "  ")
 		return append(out, '\n'), err
 	}}

@@ -31,6 +31,8 @@ import (
 //     else is asked for, the next window is asked for.
 //  6. What members tell of each other: other ways than before, boxes that are
 //     to be carried, and what others hold durably.
+//  7. What is open here, unless the peer is a relay: when it changes, not too often,
+//     and from time to time.
 func (p *peer) evaluate(ctx context.Context) ([]message, error) {
 	list := p.pong()
 	if ok, err := p.standing(ctx); !ok || err != nil {
@@ -45,7 +47,7 @@ func (p *peer) evaluate(ctx context.Context) ([]message, error) {
 		return list, err
 	}
 	list = p.tellAck(list, durable)
-	return p.tellMembers(p.ask(list, mine)), nil
+	return p.tellPresence(p.tellMembers(p.ask(list, mine))), nil
 }
 
 // tellMembers is rule 6.

@@ -36,6 +36,7 @@ type exchange struct {
 	pulls   map[halo.FeedID]pull
 	peers   map[*peer]struct{}
 	ledger  *ledger
+	open    []Open              // what is open here
 	entered []halo.CredentialID // heads of what ledger holds
 }
 

@@ -35,6 +35,7 @@ const (
 	kindVoucher
 	kindChunkNames
 	kindNoRoom
+	kindPresence
 )
 
 // Kinds of the exchange of chunks (chunks.go).
@@ -267,6 +268,8 @@ func decodeMessage(b []byte) (message, error) {
 		return decodeAs[chunkNames](body)
 	case kindNoRoom:
 		return decodeAs[noRoom](body)
+	case kindPresence:
+		return decodeAs[presence](body)
 	}
 	if k >= kindReserved {
 		return nil, nil

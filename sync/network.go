@@ -65,7 +65,8 @@ type Network struct {
 	online  *online       // nil while offline or not running
 	changed chan struct{} // closed and replaced when online changes
 	faults  map[halo.DeviceID]misdeeds
-	invites map[*Invitation]bool  // that are being hosted
+	invites map[*Invitation]bool // that are being hosted
+	open    map[halo.SpaceID][]Open
 	servers map[string]turn.Offer // of STUN and TURN servers, by who offers them
 }
 
@@ -93,7 +94,7 @@ func New(repo Repo, opts Options) (*Network, error) {
 		repo: repo, opts: opts, logger: opts.Logger, api: api,
 		pending: make(chan struct{}, maxPending), signal: slices.Clone(opts.Signal), offline: opts.Offline,
 		toggled: make(chan struct{}, 1), changed: make(chan struct{}),
-		faults: make(map[halo.DeviceID]misdeeds), invites: make(map[*Invitation]bool), servers: make(map[string]turn.Offer),
+		faults: make(map[halo.DeviceID]misdeeds), invites: make(map[*Invitation]bool), open: make(map[halo.SpaceID][]Open), servers: make(map[string]turn.Offer),
 	}
 	if n.logger == nil {
 		n.logger = slog.New(slog.DiscardHandler)

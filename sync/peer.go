@@ -40,10 +40,12 @@ type peer struct {
 	carries *rate.Limiter // boxes for other members
 	vouches *rate.Limiter // acknowledgements of other members
 	named   *rate.Limiter // chunks that it says count
-	began   time.Time
-	onReady func(*peer) // called once, when the peer is known to be a member
-	own     *ownPeer    // nil outside of the own space
-	chunks  *chunkPeer  // nil for a space without blobs
+
+	presences *rate.Limiter // of what it has open
+	began     time.Time
+	onReady   func(*peer) // called once, when the peer is known to be a member
+	own       *ownPeer    // nil outside of the own space
+	chunks    *chunkPeer  // nil for a space without blobs
 
 	mu sync.Mutex // guards the below
 	// What the peer holds and knows.
@@ -82,6 +84,11 @@ type peer struct {
 	lost      uint64    // entries that it had acknowledged and did not hold when it connected
 	noRoom    time.Time // when it said last that it keeps no more
 	toldFull  time.Time // when it was told that
+
+	presenceDue bool
+	presenceAt  time.Time // when it was told last what is open here
+	theirOpen   []openObject
+	theirOpenAt time.Time
 }
 
 // settled is for which heads of both sides credentials were last compared.
@@ -191,7 +198,9 @@ func newPeer(x *exchange, s *session.Session, mine, remote hello, ready func(*pe
 		carries: rate.NewLimiter(carryRate, carryBurst),
 		vouches: rate.NewLimiter(vouchRate, vouchBurst),
 		named:   rate.NewLimiter(nameRate, nameBurst),
-		began:   time.Now(), heard: time.Now(),
+
+		presences: rate.NewLimiter(presenceRate, presenceBurst),
+		began:     time.Now(), heard: time.Now(),
 		theirs: Vector{}, acked: Vector{}, pushed: Vector{}, toldAck: Vector{},
 		theirHeads: remote.Heads, toldHeads: mine.Heads, waysDue: true,
 		knows: make(map[[32]byte]bool), retry: make(map[halo.FeedID]time.Time),

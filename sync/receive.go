@@ -83,6 +83,9 @@ func (p *peer) handle(ctx context.Context, m message) error {
 	case noRoom:
 		p.handleNoRoom()
 		return nil
+	case presence:
+		p.handlePresence(m)
+		return nil
 	case spaces:
 		return p.handleSpaces(m)
 	case share:
@@ -125,7 +128,7 @@ func (p *peer) handleEarly(ctx context.Context, m message) error {
 		}
 		p.mu.Unlock()
 		return nil
-	case carry, noRoom:
+	case carry, noRoom, presence:
 		return nil // who sent it tries again
 	}
 	return fmt.Errorf("before it proved to be a member: %w", ErrNotMember)

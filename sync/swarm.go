@@ -84,6 +84,7 @@ func newSwarm(n *Network, o *online, space Space) *swarm {
 	}
 	s.ctx, s.cancel = context.WithCancel(o.ctx)
 	s.x.router = s
+	s.x.open = n.open[space.ID()] // n.mu is held
 	s.x.refresh()
 	return s
 }

@@ -46,6 +46,8 @@ type startDoc struct {
 	Signal *[]string    `json:"signal,omitempty"` // nil where they stay as they are
 	ICE    *[]string    `json:"ice,omitempty"`
 	NoLAN  *bool        `json:"no_lan,omitempty"`
+
+	NoPresence *bool `json:"no_presence,omitempty"`
 }
 
 // maxStart bounds a startDoc, in bytes.
@@ -62,11 +64,14 @@ func (d *startDoc) change(c *vault.Config) {
 	if d.NoLAN != nil {
 		c.NoLAN = *d.NoLAN
 	}
+	if d.NoPresence != nil {
+		c.NoPresence = *d.NoPresence
+	}
 }
 
 // settings returns change, or nil where nothing was said.
 func (d *startDoc) settings() func(*vault.Config) {
-	if d.Signal == nil && d.ICE == nil && d.NoLAN == nil {
+	if d.Signal == nil && d.ICE == nil && d.NoLAN == nil && d.NoPresence == nil {
 		return nil
 	}
 	return d.change

@@ -23,6 +23,7 @@ type mountFlags struct {
 	signal     []string
 	ice        []string
 	noLAN      bool
+	noPresence bool
 }
 
 func (a *app) mountCommand() *cobra.Command {
@@ -37,7 +38,9 @@ asked for another mount.
 
 The first mount makes an identity, a device, and the space "personal".
 
---signal, --ice and --no-lan are remembered in the vault.`,
+Others see which files are open here while they are connected; not with
+--no-presence. --signal, --ice, --no-lan and --no-presence are remembered in the
+vault.`,
 		Example: "  echofs mount ~/echo\n  echofs mount -d --signal wss://rendezvous.example.org",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) (err error) {
@@ -57,6 +60,7 @@ The first mount makes an identity, a device, and the space "personal".
 	fl.StringArrayVar(&f.signal, "signal", nil, "URL of a signaling server; may be repeated; \"\" for none")
 	fl.StringArrayVar(&f.ice, "ice", nil, "URL of a STUN or TURN server; may be repeated; \"\" for none")
 	fl.BoolVar(&f.noLAN, "no-lan", false, "do not look for devices on the local network")
+	fl.BoolVar(&f.noPresence, "no-presence", false, "do not tell others which files are open here")
 	f.hidden(c)
 	return c
 }
@@ -133,6 +137,9 @@ func (f *mountFlags) remember(c *cobra.Command) error {
 	}
 	if fl.Changed("no-lan") {
 		f.start.NoLAN = &f.noLAN
+	}
+	if fl.Changed("no-presence") {
+		f.start.NoPresence = &f.noPresence
 	}
 	var c2 vault.Config
 	f.start.change(&c2)

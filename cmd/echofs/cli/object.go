@@ -42,6 +42,9 @@ func (a *app) statCommand() *cobra.Command {
 			if s.Error != "" {
 				rows = append(rows, []string{"error", s.Error})
 			}
+			for _, p := range s.Present {
+				rows = append(rows, []string{"open", fmt.Sprintf("by %s on %s since %s", p.Name, p.Device, ago(&p.Since))})
+			}
 			table(w, []string{"path", s.Path}, rows)
 		}),
 	}

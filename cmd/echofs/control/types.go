@@ -84,11 +84,18 @@ type SpaceStatus struct {
 	Peers       int      `json:"peers"`
 	State       string   `json:"state"`
 
-	Sync  *SyncStatus  `json:"sync,omitempty"`  // while something is still to come
-	Relay *RelayStatus `json:"relay,omitempty"` // where this device is a relay of it
+	Sync  *SyncStatus  `json:"sync,omitempty"`    // while something is still to come
+	Open  []OpenFile   `json:"present,omitempty"` // files that others have open
+	Relay *RelayStatus `json:"relay,omitempty"`   // where this device is a relay of it
 	// Unreached are the entries that the host of the invitation had, that have not
 	// come, and that no connected device has.
 	Unreached uint64 `json:"unreached,omitempty"`
+}
+
+// OpenFile is a file that somebody has open on another device.
+type OpenFile struct {
+	Path string `json:"path"`
+	echo.Presence
 }
 
 // SyncStatus is how a sync goes. What is not known is null.

@@ -25,6 +25,7 @@ type Config struct {
 	ICE      []string `json:"ice"`       // URLs of STUN and TURN servers
 	NoLAN    bool     `json:"no_lan"`    // do not look for devices on the local network
 
+	NoPresence  bool  `json:"no_presence,omitempty"`  // do not tell others which files are open here
 	RelaySpace  int64 `json:"relay_space,omitempty"`  // bytes that are kept of a space as its relay; 0 for the default
 	RelayDevice int64 `json:"relay_device,omitempty"` // and of them of one device
 }

@@ -34,7 +34,9 @@ func (v *Vault) openNetwork(context.Context) error {
 	ended := make(chan error, 1)
 	go func() { ended <- n.Run(ctx) }()
 	v.net = &network{n, ctx}
+	v.presences = newPresences(n.SetOpen)
 	v.onClose(func() error {
+		v.presences.close()
 		cancel()
 		return <-ended
 	})

@@ -45,6 +45,7 @@ func (v *Vault) statObject(ctx context.Context, ref control.PathRef) (control.St
 		return control.Stat{}, fmt.Errorf("stat %s: %w", path, err)
 	}
 	st.Heads = list(st.Heads)
+	st.Present = v.presentAt(node)
 	return control.Stat{Stat: st, Path: path, Size: node.Size}, nil
 }
 

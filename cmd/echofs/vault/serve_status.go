@@ -52,6 +52,7 @@ func (v *Vault) spaceStatus(ctx context.Context, s *echo.Space) (control.SpaceSt
 		st.Relay = &control.RelayStatus{Entries: r.Entries, Bytes: r.Bytes, Quota: r.Quota, Wanted: r.Wanted, Refused: r.Refused}
 	}
 	st.Unreached = v.unreached(s, info.Floor)
+	st.Open = v.openElsewhere(s)
 	if p, done := v.progress(s); !done {
 		st.Sync = p
 	}

@@ -29,7 +29,7 @@ var _ mounted = (*treeMount)(nil)
 // mountTree mounts the vault, or one space of it.
 func (v *Vault) mountTree(_ context.Context, req control.MountRequest) (mounted, error) {
 	opts := fs.Options{LocalDir: v.dir.file(localName), AllowOther: req.AllowOther, ReadOnly: req.ReadOnly, XAttr: req.Xattr,
-		Control: v.controlFile, Helper: helperCommand(), Logger: v.log}
+		Control: v.controlFile, Helper: helperCommand(), Opened: v.opened(), Present: v.presentAt, Logger: v.log}
 	if req.Space != "" {
 		s, err := v.space(req.Space)
 		if err != nil {

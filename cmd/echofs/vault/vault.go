@@ -45,6 +45,9 @@ type Vault struct {
 	repo   *echo.Repo
 	engine *engine.Engine
 	net    *network // nil without network
+
+	presences *presences // nil without network
+
 	mounts *mounts
 	server *control.Server
 	copied bool       // the vault was copied or restored since it was opened before
