@@ -109,14 +109,6 @@ func (m *meeting) Left(s signal.Seat) {
 	}
 }
 
-// seated reports whether a seat is of use.
-func (m *meeting) seated(s signal.Seat) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	current := m.seats[s.URL()]
-	return current != nil && current.Self == s.Self
-}
-
 // seatAt returns the seat at a server.
 func (m *meeting) seatAt(url string) (signal.Seat, bool) {
 	m.mu.Lock()

@@ -199,7 +199,7 @@ func (c *conductor) change(ctx context.Context, size meshSize) error {
 	if err != nil {
 		return err
 	}
-	var took, all samples
+	var took samples
 	var sum int64
 	for n := range size.changed {
 		before, err := traffic()
@@ -218,7 +218,6 @@ func (c *conductor) change(ctx context.Context, size meshSize) error {
 		if err != nil {
 			return err
 		}
-		all = append(all, time.Since(begun))
 		took = append(took, s...)
 		sum += after - before - int64(idle*time.Since(begun).Seconds())
 	}
@@ -302,7 +301,7 @@ func (c *conductor) caughtUp(ctx context.Context, n int, begun time.Time) (time.
 		}
 		time.Sleep(time.Millisecond)
 	}
-	return 0, fmt.Errorf("B does not catch up: %w", context.DeadlineExceeded)
+	return 0, fmt.Errorf("the other side does not catch up: %w", context.DeadlineExceeded)
 }
 
 // blobs moves two large files, the second while an object is saved again and
