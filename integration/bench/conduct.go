@@ -37,7 +37,7 @@ func shortSize() size {
 
 // longSize is about listing, searching and replicating many objects.
 func longSize() size {
-	return size{objects: 100_000, rounds: 5, saves: 1000, synced: 100, seen: 300, kilos: 10_000, many: 1_000_000, lists: 2, starts: 3,
+	return size{objects: 100_000, rounds: 5, saves: 1000, synced: 100, seen: 300, kilos: 10_000, many: 999_000, lists: 2, starts: 3,
 		histories: []int{100, 1000}, stale: 10}
 }
 
