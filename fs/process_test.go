@@ -137,7 +137,7 @@ func TestOwnDescriptors(t *testing.T) {
 func TestParseMountinfo(t *testing.T) {
 	line := `84 29 0:45 / /home/a\040b/echo rw,nosuid shared:1 master:2 - fuse.echofs echofs rw,user_id=0` + "\n"
 	got, ok := parseMountinfo(line)
-	if want := (mountEntry{id: 84, minor: 45, point: "/home/a b/echo", kind: "fuse.echofs"}); !ok || got != want {
+	if want := (mountEntry{id: 84, minor: 45, point: "/home/a b/echo", kind: "fuse.echofs", shared: true}); !ok || got != want {
 		t.Errorf("got %v, %v, want %v", got, ok, want)
 	}
 	for _, bad := range []string{"", "84", "84 29 0:45 / /x rw", "x 29 0:45 / /x rw - t s o", "84 29 0:45 / /x rw -"} {
