@@ -31,6 +31,7 @@ func (v *vault) warned(code string) bool {
 // and then both come. Nothing of either is lost, everybody shows the same, and
 // the copy is told of.
 func TestVaultIsCopied(t *testing.T) {
+	withoutRace(t)
 	t.Parallel()
 	ada, bob := pair(t)
 	ada.sh(`echo '{"n":0}' > both.json; echo base > t.md`)
@@ -68,6 +69,7 @@ func TestVaultIsCopied(t *testing.T) {
 // A backup of last week is put back in the place of the vault, which then writes
 // at once, with or without others there: it has what it had, and nothing forks.
 func TestVaultIsRestored(t *testing.T) {
+	withoutRace(t)
 	t.Parallel()
 	for name, online := range map[string]bool{"others are there": true, "offline first": false} {
 		t.Run(name, func(t *testing.T) {

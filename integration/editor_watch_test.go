@@ -13,6 +13,7 @@ import (
 // JavaScript projects watch folders: VS Code's recursive watcher (@parcel/watcher),
 // Node's own, and chokidar.
 func TestEditorsThatWatch(t *testing.T) {
+	withoutRace(t)
 	t.Parallel()
 	need(t, "node", "npm")
 	dir := installWatchers(t)

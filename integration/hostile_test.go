@@ -55,6 +55,7 @@ for path in sorted(seen): print(path)
 // who look at them, twins of names that are there, and links that lead round in
 // circles. All can be seen and handled, and nothing gets out.
 func TestHostileNames(t *testing.T) {
+	withoutRace(t)
 	t.Parallel()
 	need(t, "python3", "script")
 	ada, bob := pair(t)

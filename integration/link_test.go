@@ -74,6 +74,7 @@ func (v *vault) asks(name string) (emoji string) {
 // A link lets people in while its maker is away; beyond its number of uses they
 // wait, through crashes of all sides, until an admin approves.
 func TestLink(t *testing.T) {
+	withoutRace(t)
 	t.Parallel()
 	r := signalServer(t)
 	ada, bob, cleo := r.vault(t, "ada").in("shared"), r.vault(t, "bob"), r.vault(t, "cleo")
@@ -149,6 +150,7 @@ func (v *vault) roles() (out []string) {
 
 // The user is asked about the guest of a code, and both see the same pictures.
 func TestAskedAboutAGuest(t *testing.T) {
+	withoutRace(t)
 	t.Parallel()
 	r := signalServer(t)
 	ada, bob := r.vault(t, "ada").in("shared"), r.vault(t, "bob")

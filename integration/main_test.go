@@ -103,6 +103,16 @@ func inCI() bool { return os.Getenv("CI") == "true" }
 // soak reports whether the long forms are wanted.
 func soak() bool { return os.Getenv("ECHOFS_SOAK") == "1" }
 
+// withoutRace leaves a long story to the run without the race detector, which makes
+// daemons several times slower; what it is about is tested with the detector in the
+// packages. ECHOFS_SOAK=1 has everything with it.
+func withoutRace(tb testing.TB) {
+	tb.Helper()
+	if len(raceFlags) > 0 && !soak() {
+		tb.Skip("played by daemons without the race detector: go test ./integration")
+	}
+}
+
 // need skips a test for which programs are missing, and fails it in CI.
 func need(tb testing.TB, programs ...string) {
 	tb.Helper()

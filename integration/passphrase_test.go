@@ -73,6 +73,7 @@ func search(tb testing.TB, dir string, texts []string) {
 // A vault that is locked by a passphrase shows nobody whose it is, what is in it,
 // and whom it meets; and no process, log or command line shows a secret.
 func TestNothingToReadWhereAPassphraseIsSet(t *testing.T) {
+	withoutRace(t)
 	t.Parallel()
 	const passphrase = "markerhorse battery staple"
 	v := makeMachine(t, "ada")

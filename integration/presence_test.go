@@ -10,6 +10,7 @@ import (
 // Who has a file open is seen by others while it is open, in stat, in the control
 // directory and in the status; not with --no-presence.
 func TestWhoHasItOpen(t *testing.T) {
+	withoutRace(t)
 	t.Parallel()
 	ada, bob := pair(t)
 	ada.sh(`echo '{"v":1}' > f.json`)

@@ -69,6 +69,7 @@ func (v *vault) deviceIs(name, state string) {
 // person for everybody, the space with all in it, and the lost device writes for
 // nobody any more.
 func TestRecoverByMember(t *testing.T) {
+	withoutRace(t)
 	t.Parallel()
 	r := signalServer(t)
 	laptop := r.vault(t, "ada").in("shared")
@@ -139,6 +140,7 @@ func TestRecoverByMember(t *testing.T) {
 // A device of one's own that runs somewhere gives everything back, also what was
 // shared with nobody; then it is let go, unless it is to stay.
 func TestRecoverByOwnDevice(t *testing.T) {
+	withoutRace(t)
 	t.Parallel()
 	r := signalServer(t)
 	laptop := r.vault(t, "ada")

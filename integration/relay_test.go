@@ -52,6 +52,7 @@ type relayStatus struct {
 // Two members who are never there at once meet through a relay, which learns
 // nothing of what they write.
 func TestRelay(t *testing.T) {
+	withoutRace(t)
 	t.Parallel()
 	r := signalServer(t)
 	ada := r.vault(t, "ada").in("markerspace")

@@ -30,6 +30,7 @@ func (v *vault) audits(state string, want int) {
 // they are listed and not shown, until somebody adopts them; then everybody shows
 // them. What an honest member built on before it heard stays.
 func TestDeviceIsRevoked(t *testing.T) {
+	withoutRace(t)
 	t.Parallel()
 	r := signalServer(t)
 	laptop := r.vault(t, "ada").in("shared")
@@ -79,6 +80,7 @@ func TestDeviceIsRevoked(t *testing.T) {
 // Two primary devices let each other go without knowing. Neither counts, and both
 // say so; the phrase decides: exactly the new device counts, and all is there.
 func TestDevicesRevokeEachOther(t *testing.T) {
+	withoutRace(t)
 	t.Parallel()
 	r := signalServer(t)
 	laptop := r.vault(t, "ada").in("shared")

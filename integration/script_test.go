@@ -14,6 +14,7 @@ import (
 
 // TestScripts plays the stories in testdata/script, with the real program.
 func TestScripts(t *testing.T) {
+	withoutRace(t)
 	t.Parallel()
 	needFUSE(t)
 	testscript.Run(t, testscript.Params{

@@ -160,6 +160,7 @@ func (row tableRow) check(v *vault) {
 // TestEveryCommand runs each command there is with --json, with a daemon, and
 // those that only look without one too. A command that is in no list fails it.
 func TestEveryCommand(t *testing.T) {
+	withoutRace(t)
 	t.Parallel()
 	v := newVault(t, "ada")
 	v.sh(`echo '{"v":1}' > f.json; echo text > t.md; printf 'a\0\377' > b.bin; echo '{}' > gone.json; echo '{' > bad.json || true`)
@@ -190,6 +191,7 @@ func TestEveryCommand(t *testing.T) {
 
 // TestRefused has a command end with the status for it.
 func TestRefused(t *testing.T) {
+	withoutRace(t)
 	t.Parallel()
 	_, bob := pair(t)
 	var members []struct{ DID, Role string }
@@ -205,6 +207,7 @@ func TestRefused(t *testing.T) {
 
 // TestShowBlob prints the bytes of a blob, as it is and as it was.
 func TestShowBlob(t *testing.T) {
+	withoutRace(t)
 	t.Parallel()
 	v := newVault(t, "ada")
 	v.sh(`head -c 3000000 /dev/urandom > big.bin; cp big.bin "$ECHOFS_HOME/../first"`)

@@ -16,6 +16,7 @@ const treeOf = `find . -mindepth 1 -print | LC_ALL=C sort; "$ECHOFS" query share
 // files in a folder that somebody removes, and rename onto each other. All come to
 // the same tree, in which nothing is lost, and log knows what happened.
 func TestConcurrentTrees(t *testing.T) {
+	withoutRace(t)
 	t.Parallel()
 	need(t, "jq")
 	vaults := three(t)

@@ -11,7 +11,11 @@ mapfile -t quiet < <(go list ./... | grep -vE "$mounting")
 mapfile -t loud < <(go list ./... | grep -E "$mounting")
 
 go test -race -timeout 8m -p "${P:-2}" "${quiet[@]}"
-go test -race -timeout 12m -p 1 "${loud[@]}"
+go test -race -timeout 15m -p 1 "${loud[@]}"
+
+# The long stories: by daemons without the race detector.
+long=$(grep -hB1 '^	withoutRace(t)' integration/*_test.go | grep -oE 'Test[A-Za-z]+' | paste -sd '|')
+go test -timeout 12m -parallel 3 -run "^($long)\$" ./integration
 
 # Thousands of drawn stories about people who edit; without the race detector,
 # which the runs above had.
