@@ -87,13 +87,20 @@ func TestEvents(t *testing.T) {
 	all := m.follow(`exec cat "$M/.echofs/events"`)
 	loop := m.follow(`while read -r line; do echo "$line"; done < .echofs/events`)
 	m.opened(3)
-	m.sh(`mkdir d; echo '{"v":1}' > d/a.json`)
-	m.sh(`echo '{"v":2}' > d/a.json`)
-	m.sh(`mv d/a.json b.json; echo x > .local`)
-	m.sh(`rm b.json`)
-	for _, f := range []*follower{cat, all, loop} {
-		f.want("create notes/d ada local", "create notes/d/a.json ada local", "change notes/d/a.json ada local",
-			"move notes/b.json ada local", "delete notes/b.json ada local")
+	// Each is awaited: what a reader is late for is told as one.
+	for _, step := range []struct {
+		script string
+		events []string
+	}{
+		{`mkdir d; echo '{"v":1}' > d/a.json`, []string{"create notes/d ada local", "create notes/d/a.json ada local"}},
+		{`echo '{"v":2}' > d/a.json`, []string{"change notes/d/a.json ada local"}},
+		{`mv d/a.json b.json; echo x > .local`, []string{"move notes/b.json ada local"}},
+		{`rm b.json`, []string{"delete notes/b.json ada local"}},
+	} {
+		m.sh(step.script)
+		for _, f := range []*follower{cat, all, loop} {
+			f.want(step.events...)
+		}
 	}
 	m.fails(`echo x > .echofs/events`)
 }
