@@ -21,27 +21,12 @@ func (inv *Invitation) meet(at address, id [16]byte, sdp string) error {
 		life = inv.late
 	}
 	inv.mu.Unlock()
-	ctx, cancel := context.WithTimeout(life, dialTimeout)
-	defer cancel()
-	conn, err := inv.meeting.accept(ctx, at, id, sdp)
-	if err != nil {
-		return err
-	}
-	s, err := inv.meeting.secure(ctx, conn, false, id, 0)
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	t := newTalk(life, s)
-	defer t.end()
-	err = inv.over(s)
-	if err == nil {
-		err = inv.talk(t)
-	}
-	if err != nil {
-		t.part(refusalFor(err), 0)
-	}
-	return err
+	return receive(life, at, id, sdp, func(t *talk) error {
+		if err := inv.over(t.session); err != nil {
+			return err
+		}
+		return inv.talk(t)
+	})
 }
 
 // over returns why a guest gets nothing; nil if it is welcome. The one that was

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"echofs/halo"
@@ -77,21 +76,13 @@ type linkAt struct {
 
 // linkHost meets the guests of one link.
 type linkHost struct {
-	n       *Network
+	reception
 	space   LinkSpace
 	id      halo.LinkID
 	urls    []string
 	meeting *meeting
-	ctx     context.Context
 	cancel  context.CancelFunc
-	wg      sync.WaitGroup // what was started for guests
-
-	mu     sync.Mutex // guards the below
-	guests int
-	closed bool
 }
-
-var _ host = (*linkHost)(nil)
 
 // hostLinks begins to meet the guests of links that are new here, and leaves
 // those that are over.
@@ -146,7 +137,10 @@ func newLinkHost(n *Network, o *online, space LinkSpace, id halo.LinkID) (*linkH
 	if !ok {
 		return nil, false
 	}
-	h := &linkHost{n: n, space: space, id: id, urls: at.URLs}
+	h := &linkHost{space: space, id: id, urls: at.URLs}
+	h.reception = reception{n: n, most: maxLinkGuests, talk: h.talk, parted: func(err error) {
+		n.logger.Debug("a guest of a link is gone", "err", err)
+	}}
 	h.ctx, h.cancel = context.WithCancel(o.ctx)
 	h.meeting = newMeeting(at.Topic(), at.SignalKey(), at.NoisePSK(), n, h)
 	return h, true
@@ -165,73 +159,8 @@ func (h *linkHost) run() {
 	h.n.enter(topic, h.meeting, servers...)
 	<-h.ctx.Done()
 	h.n.exitFrom(topic, h.meeting)
-	h.mu.Lock()
-	h.closed = true
-	h.mu.Unlock()
+	h.close()
 	h.wg.Wait()
-}
-
-// device implements host.
-func (h *linkHost) device() halo.DeviceID { return h.n.repo.DeviceID() }
-
-// start implements host.
-func (h *linkHost) start(f func()) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if !h.closed {
-		h.wg.Go(f)
-	}
-}
-
-// announced implements host: guests do not say who they are, other hosts do.
-func (h *linkHost) announced(device halo.DeviceID, _ address, _ bool) (reply bool) {
-	return device.IsZero()
-}
-
-// gone implements host: a host asks nobody.
-func (h *linkHost) gone(halo.DeviceID) {}
-
-// offered implements host.
-func (h *linkHost) offered(device halo.DeviceID, _ address) (welcome, busy bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if !device.IsZero() || h.closed {
-		return false, false
-	}
-	if h.guests >= maxLinkGuests {
-		return false, true
-	}
-	h.guests++
-	return true, false
-}
-
-// answer implements host.
-func (h *linkHost) answer(_ halo.DeviceID, at address, id [16]byte, sdp string) {
-	err := h.meet(at, id, sdp)
-	h.n.logger.Debug("a guest of a link is gone", "err", err)
-	h.mu.Lock()
-	h.guests--
-	h.mu.Unlock()
-}
-
-func (h *linkHost) meet(at address, id [16]byte, sdp string) error {
-	ctx, cancel := context.WithTimeout(h.ctx, dialTimeout)
-	defer cancel()
-	conn, err := h.meeting.accept(ctx, at, id, sdp)
-	if err != nil {
-		return err
-	}
-	s, err := h.meeting.secure(ctx, conn, false, id, 0)
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	t := newTalk(h.ctx, s)
-	defer t.end()
-	if err = h.talk(t); err != nil {
-		t.part(refusalFor(err), 0)
-	}
-	return err
 }
 
 // talk is the host's side of the conversation.
