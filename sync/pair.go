@@ -156,30 +156,44 @@ func (g *guest) pair(t *talk, opts PairOptions) error {
 // receivePairing signs, takes what comes, and has it stored.
 func (g *guest) receivePairing(t *talk, opts PairOptions, identity halo.IdentityID) error {
 	paired := Paired{Identity: identity, Signal: g.invite.URLs}
+	admit, raw, err := takeAdmission(t, &paired, func(m *halo.Sign) error { return signPairing(t, opts.Keys, identity, m) })
+	if err != nil {
+		return err
+	}
+	g.tell(halo.GuestReceived)
+	return g.paired(t, opts, paired, admit, raw)
+}
+
+// takeAdmission takes what makes a device one of an identity: the credentials, into
+// got, and the admission at last, which it returns also as it came. The new device
+// is asked to sign by sign; where that is nil it cannot be.
+func takeAdmission(t *talk, got *Paired, sign func(*halo.Sign) error) (admit *halo.Admit, raw []byte, err error) {
 	size := 0
 	for {
 		m, raw, err := t.next(inviteHuman)
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
 		if size += len(raw); size > maxAdmission {
-			return fault("an admission of %d bytes", size)
+			return nil, nil, fault("an admission of %d bytes", size)
 		}
 		switch m := m.(type) {
 		case *halo.Refuse:
-			return &refused{*m}
-		case *halo.Sign:
-			if err := signPairing(t, opts.Keys, identity, m); err != nil {
-				return err
-			}
+			return nil, nil, &refused{*m}
 		case *halo.Bundle:
-			paired.SpaceAll = append(paired.SpaceAll, m.Credentials...)
+			got.SpaceAll = append(got.SpaceAll, m.Credentials...)
+			continue
 		case *halo.Admit:
-			g.tell(halo.GuestReceived)
-			return g.paired(t, opts, paired, m, raw)
-		default:
-			return fault("invitation: %T out of turn", m)
+			return m, raw, nil
+		case *halo.Sign:
+			if sign != nil {
+				if err := sign(m); err != nil {
+					return nil, nil, err
+				}
+				continue
+			}
 		}
+		return nil, nil, fault("admission: %T out of turn", m)
 	}
 }
 

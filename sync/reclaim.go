@@ -186,30 +186,15 @@ func (g *guest) receiveReclaimed(t *talk, opts ReclaimOptions, offer *halo.Offer
 	if got.Signal == nil {
 		got.Signal = slices.Clone(opts.Network.Signal)
 	}
-	size := 0
-	for {
-		m, raw, err := t.next(inviteHuman)
-		if err != nil {
-			return err
-		}
-		if size += len(raw); size > maxAdmission {
-			return fault("an admission of %d bytes", size)
-		}
-		switch m := m.(type) {
-		case *halo.Refuse:
-			return &refused{*m}
-		case *halo.Bundle:
-			got.SpaceAll = append(got.SpaceAll, m.Credentials...)
-		case *halo.Admit:
-			if opts.Code != "" && m.Space != offer.Space {
-				return fault("an admission to another space")
-			}
-			g.tell(halo.GuestReceived)
-			return g.paired(t, PairOptions{Keys: opts.Keys, Store: opts.Store}, got, m, raw)
-		default:
-			return fault("recovery: %T out of turn", m)
-		}
+	admit, raw, err := takeAdmission(t, &got, nil)
+	if err != nil {
+		return err
 	}
+	if opts.Code != "" && admit.Space != offer.Space {
+		return fault("an admission to another space")
+	}
+	g.tell(halo.GuestReceived)
+	return g.paired(t, PairOptions{Keys: opts.Keys, Store: opts.Store}, got, admit, raw)
 }
 
 // hearGuest hears who wants to come in: one who joins, or one who has lost all

@@ -55,38 +55,59 @@ type PairOptions struct {
 // that has invited it, or fails with ErrExists. An attempt that was cut off can
 // be repeated. Open makes the rest.
 func Pair(ctx context.Context, home string, opts MakeOptions, p PairOptions) (*Dir, error) {
+	return makeAdmitted(home, opts, p.NoLAN, func(d *newDevice) error { return d.pair(ctx, p) })
+}
+
+// newDevice is a vault in the making whose device others are to admit.
+type newDevice struct {
+	dir       *Dir
+	config    Config
+	protector halo.Protector
+	keys      *halo.Keystore
+}
+
+// makeAdmitted makes the directory of a vault, by having its device admitted.
+func makeAdmitted(home string, opts MakeOptions, noLAN bool, admit func(*newDevice) error) (*Dir, error) {
 	dir, lock, err := begin(home)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = lock.Release() }()
-	if err := dir.pair(ctx, opts, p); err != nil {
+	d := &newDevice{dir: dir, config: Config{Name: opts.Name, Device: cmp.Or(opts.Device, hostName()), NoLAN: noLAN}}
+	err = d.config.check()
+	if err == nil {
+		d.protector, err = dir.newProtector(opts.Access, opts.Getenv)
+	}
+	if err == nil {
+		d.keys, err = dir.pairKeys(d.protector)
+	}
+	if err == nil {
+		err = admit(d)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("make vault %s: %w", home, err)
 	}
 	return dir, nil
 }
 
-func (d *Dir) pair(ctx context.Context, opts MakeOptions, p PairOptions) error {
-	config := Config{Name: opts.Name, Device: cmp.Or(opts.Device, hostName()), NoLAN: p.NoLAN}
-	if err := config.check(); err != nil {
-		return err
-	}
-	protector, err := d.newProtector(opts.Access, opts.Getenv)
-	if err != nil {
-		return err
-	}
-	keys, err := d.pairKeys(protector)
-	if err != nil {
-		return err
-	}
-	join := echosync.JoinOptions{AuthCode: p.AuthCode, DisplayName: config.Device, Reach: p.Timeout, Progress: p.Progress, Pictures: p.Pictures}
-	network := echosync.Options{NoLAN: p.NoLAN, Logger: p.Log}
-	if !p.NoLAN {
+// network returns how the device meets others before it has a vault.
+func (d *newDevice) network(log *slog.Logger) echosync.Options {
+	network := echosync.Options{NoLAN: d.config.NoLAN, Logger: log}
+	if !network.NoLAN {
 		network.LAN = &lan.Options{}
 	}
-	return echosync.Pair(ctx, p.Code, echosync.PairOptions{JoinOptions: join, Keys: keys.Device,
-		Network: network,
-		Store:   func(got echosync.Paired) error { return d.storePaired(config, keys, protector, got) }})
+	return network
+}
+
+// store writes the files of the vault, once the device is admitted.
+func (d *newDevice) store(got echosync.Paired) error {
+	return d.dir.storePaired(d.config, d.keys, d.protector, got)
+}
+
+func (d *newDevice) pair(ctx context.Context, p PairOptions) error {
+	join := echosync.JoinOptions{AuthCode: p.AuthCode, DisplayName: d.config.Device, Reach: p.Timeout, Progress: p.Progress, Pictures: p.Pictures}
+	return echosync.Pair(ctx, p.Code, echosync.PairOptions{JoinOptions: join, Keys: d.keys.Device,
+		Network: d.network(p.Log), Store: d.store})
 }
 
 // pairKeys returns the keys of this device: those of an attempt before, since

@@ -1,7 +1,6 @@
 package vault
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +14,6 @@ import (
 	"echofs/echo"
 	"echofs/halo"
 	echosync "echofs/sync"
-	"echofs/sync/lan"
 )
 
 // Recovery by the phrase. A new vault is made as by pairing, with the root's word
@@ -42,43 +40,21 @@ type ReclaimOptions struct {
 // Reclaim makes the directory of a vault that is a device of the identity of a
 // phrase, or fails with ErrExists. An attempt that was cut off can be repeated.
 func Reclaim(ctx context.Context, home string, opts MakeOptions, r ReclaimOptions) (*Dir, error) {
-	dir, lock, err := begin(home)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = lock.Release() }()
-	if err := dir.reclaim(ctx, opts, r); err != nil {
-		return nil, fmt.Errorf("make vault %s: %w", home, err)
-	}
-	return dir, nil
+	return makeAdmitted(home, opts, r.NoLAN, func(d *newDevice) error { return d.reclaim(ctx, r) })
 }
 
-func (d *Dir) reclaim(ctx context.Context, opts MakeOptions, r ReclaimOptions) error {
-	config := Config{Name: opts.Name, Device: cmp.Or(opts.Device, hostName()), NoLAN: r.NoLAN}
-	if err := config.check(); err != nil {
-		return err
-	}
-	protector, err := d.newProtector(opts.Access, opts.Getenv)
-	if err != nil {
-		return err
-	}
-	keys, err := d.pairKeys(protector)
-	if err != nil {
-		return err
-	}
-	keys.Meeting = r.Root.Meeting()
-	network := echosync.Options{NoLAN: r.NoLAN, Logger: r.Log, Signal: r.Signal}
-	if !r.NoLAN {
-		network.LAN = &lan.Options{}
-	}
+func (d *newDevice) reclaim(ctx context.Context, r ReclaimOptions) error {
+	d.keys.Meeting = r.Root.Meeting()
+	network := d.network(r.Log)
+	network.Signal = r.Signal
 	return echosync.Reclaim(ctx, echosync.ReclaimOptions{
-		JoinOptions: echosync.JoinOptions{AuthCode: r.AuthCode, DisplayName: config.Device, Reach: r.Timeout, Progress: r.Progress, Pictures: r.Pictures},
-		Code:        r.Code, Root: r.Root, Keys: keys.Device, Network: network,
+		JoinOptions: echosync.JoinOptions{AuthCode: r.AuthCode, DisplayName: d.config.Device, Reach: r.Timeout, Progress: r.Progress, Pictures: r.Pictures},
+		Code:        r.Code, Root: r.Root, Keys: d.keys.Device, Network: network,
 		Store: func(got echosync.Paired) error {
-			if err := replaceFile(d.file(recoveringName), nil, false); err != nil {
+			if err := replaceFile(d.dir.file(recoveringName), nil, false); err != nil {
 				return fmt.Errorf("begin the recovery: %w", err)
 			}
-			return d.storePaired(config, keys, protector, got)
+			return d.store(got)
 		},
 	})
 }
