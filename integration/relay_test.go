@@ -4,15 +4,12 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"unicode/utf16"
 )
@@ -20,27 +17,7 @@ import (
 // serve starts a daemon without a mount, and waits until it answers.
 func (v *vault) serve(flags ...string) {
 	v.tb.Helper()
-	log, err := os.OpenFile(v.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		v.tb.Fatal(err)
-	}
-	defer func() { _ = log.Close() }()
-	cmd := exec.Command(program, append([]string{"serve"}, flags...)...)
-	cmd.Env, cmd.Dir = v.env(), v.dir
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Start(); err != nil {
-		v.tb.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	v.cmd, v.ended = cmd, ended
-	eventually(v.tb, v.name+" serves", patience, func() error {
-		if b, _ := os.ReadFile(v.logFile()); !strings.Contains(string(b), "serving the vault") {
-			return errors.New("it does not")
-		}
-		return nil
-	})
+	v.launch(append([]string{program, "serve"}, flags...), "serving the vault")
 }
 
 // relayStatus is what the status of a space tells on its relay.

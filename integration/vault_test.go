@@ -90,17 +90,27 @@ func (v *vault) logFile() string { return filepath.Join(v.dir, "daemon.log") }
 // answers.
 func (v *vault) start(flags ...string) {
 	v.tb.Helper()
+	command := slices.Concat(v.within, []string{program, "mount"}, flags, []string{v.mnt})
+	if v.link != nil {
+		command = append(v.link.enter(), command...)
+	}
+	v.launch(command, "mounted at") // a stale mount is listed like any other, so the daemon must say it
+	var st status
+	if v.json(&st, "status"); !slices.Contains(st.Mounts, v.mnt) {
+		v.tb.Fatalf("status of %s: got mounts %q, want %s", v.name, st.Mounts, v.mnt)
+	}
+}
+
+// launch starts the daemon by a command, and waits until its log says something.
+func (v *vault) launch(command []string, says string) {
+	v.tb.Helper()
 	before, _ := os.ReadFile(v.logFile()) // missing at first
 	log, err := os.OpenFile(v.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		v.tb.Fatal(err)
 	}
 	defer func() { _ = log.Close() }()
-	args := slices.Concat(v.within, []string{program, "mount"}, flags, []string{v.mnt})
-	if v.link != nil {
-		args = append(v.link.enter(), args...)
-	}
-	cmd := exec.Command(args[0], args[1:]...)
+	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Env, cmd.Dir = v.env(), v.dir
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -110,23 +120,18 @@ func (v *vault) start(flags ...string) {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	v.cmd, v.ended = cmd, ended
-	eventually(v.tb, v.name+"'s mount", patience, func() error {
+	eventually(v.tb, v.name+"'s daemon: "+says, patience, func() error {
 		select {
 		case err := <-ended:
 			v.cmd = nil
 			v.tb.Fatalf("%s's daemon ended: %v\n%s", v.name, err, tail(v.logFile(), 4000))
 		default:
 		}
-		// A stale mount is listed like any other, so the daemon must say it.
-		if now, _ := os.ReadFile(v.logFile()); !strings.Contains(string(now[len(before):]), "mounted at") {
-			return errors.New("not mounted")
+		if now, _ := os.ReadFile(v.logFile()); !strings.Contains(string(now[len(before):]), says) {
+			return errors.New("it does not say so")
 		}
 		return nil
 	})
-	var st status
-	if v.json(&st, "status"); !slices.Contains(st.Mounts, v.mnt) {
-		v.tb.Fatalf("status of %s: got mounts %q, want %s", v.name, st.Mounts, v.mnt)
-	}
 }
 
 // stop ends the daemon as ctrl-C does. It must succeed, and leave no mount.
