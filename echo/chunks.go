@@ -58,16 +58,11 @@ type wantRow struct {
 // load reads which versions are not complete.
 func (c *chunks) load() error {
 	prefix := key(tableBlobWant, c.s.id)
-	var bad error
-	err := scanPrefix(c.s.repo.store, prefix, func(k, v []byte) bool {
-		var row wantRow
-		if bad = decodeRow(v, &row); bad != nil {
-			return false
-		}
+	err := scanRows(c.s.repo.store, prefix, func(k []byte, row *wantRow) bool {
 		c.wants[blob.Address(k[len(prefix):])] = row.Size
 		return true
 	})
-	return wrapf(errors.Join(err, bad), "read which blobs are incomplete")
+	return wrapf(err, "read which blobs are incomplete")
 }
 
 // noteVersions keeps account of the versions that an object names. own tells that

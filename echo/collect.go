@@ -130,12 +130,7 @@ func (c *chunks) mark(ctx context.Context, before int64) (marked, error) {
 func (c *chunks) liveRoots(roots map[blob.Address]bool, before int64) error {
 	prefix := key(tableBlob, c.s.id)
 	var batch Batch
-	var bad error
-	err := scanPrefix(c.s.repo.store, prefix, func(k, v []byte) bool {
-		var row blobRow
-		if bad = decodeRow(v, &row); bad != nil {
-			return false
-		}
+	err := scanRows(c.s.repo.store, prefix, func(k []byte, row *blobRow) bool {
 		root := blob.Address(k[len(k)-len(blob.Address{}):])
 		if row.Gone == 0 || row.Gone > before {
 			roots[root] = true
@@ -144,7 +139,7 @@ func (c *chunks) liveRoots(roots map[blob.Address]bool, before int64) error {
 		batch.Delete(append([]byte(nil), k...))
 		return true
 	})
-	if err := errors.Join(err, bad); err != nil || batch.Len() == 0 {
+	if err != nil || batch.Len() == 0 {
 		return err
 	}
 	return c.forgetVersions(&batch)

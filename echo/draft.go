@@ -2,7 +2,6 @@ package echo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -171,18 +170,13 @@ func (r *Repo) DraftUsage() (used, quota int64) {
 // without their Data.
 func (r *Repo) Drafts(space SpaceID) ([]Draft, error) {
 	var out []Draft
-	var bad error
-	err := scanPrefix(r.store, []byte{tableDraft}, func(k, v []byte) bool {
-		var row draftRow
-		if bad = decodeRow(v, &row); bad != nil {
-			return false
-		}
+	err := scanRows(r.store, []byte{tableDraft}, func(k []byte, row *draftRow) bool {
 		if space.IsZero() || row.Space == space {
 			out = append(out, Draft{Ino: keyIno(k, 1), Space: row.Space, Why: InvalidError{Reason: row.Reason}})
 		}
 		return true
 	})
-	if err := errors.Join(err, bad); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("list drafts: %w", err)
 	}
 	for i, d := range out {

@@ -156,16 +156,11 @@ func (r *Repo) objectNode(ino Ino) (*nodeRow, *Space, error) {
 // revisions returns the revisions of an object, oldest first.
 func (s *Space) revisions(id doc.ObjectID) ([]revisionRow, error) {
 	var out []revisionRow
-	var bad error
-	err := scanPrefix(s.repo.store, key(tableLog, s.id, id), func(_, v []byte) bool {
-		var row revisionRow
-		if bad = decodeRow(v, &row); bad != nil {
-			return false
-		}
-		out = append(out, row)
+	err := scanRows(s.repo.store, key(tableLog, s.id, id), func(_ []byte, row *revisionRow) bool {
+		out = append(out, *row)
 		return len(out) < maxLog
 	})
-	return out, errors.Join(err, bad)
+	return out, err
 }
 
 // ErrBadRevision is wrapped where a text names no revision of the object.

@@ -2,7 +2,6 @@ package echo
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
 	"slices"
 
@@ -147,15 +146,12 @@ func (t *txn) findContested(c *contest) error {
 	var feeds []halo.FeedID
 	var rows []feedRow
 	prefix := key(tableFeed, t.s.id)
-	var bad error
-	err := scanPrefix(t, prefix, func(k, v []byte) bool {
-		var row feedRow
-		bad = decodeRow(v, &row)
-		feeds, rows = append(feeds, halo.FeedID(k[len(prefix):])), append(rows, row)
-		return bad == nil
+	err := scanRows(t, prefix, func(k []byte, row *feedRow) bool {
+		feeds, rows = append(feeds, halo.FeedID(k[len(prefix):])), append(rows, *row)
+		return true
 	})
-	if err != nil || bad != nil {
-		return fmt.Errorf("read feeds: %w", cmp.Or(err, bad))
+	if err != nil {
+		return fmt.Errorf("read feeds: %w", err)
 	}
 	for i, feed := range feeds {
 		l, err := t.limit(feed)
@@ -298,16 +294,12 @@ func changesOf(data halo.Data) (out []entryChange) {
 // readBuilders adds the applied entries that work on a document.
 func (t *txn) readBuilders(c *contest, id doc.DocumentID) error {
 	refs := map[entryRef]bool{}
-	var bad error
-	err := scanPrefix(t, key(tableChange, t.s.id, id), func(_, v []byte) bool {
-		var row changeRow
-		if bad = decodeRow(v, &row); bad == nil {
-			refs[entryRef{row.Feed, row.Entry}] = true
-		}
-		return bad == nil
+	err := scanRows(t, key(tableChange, t.s.id, id), func(_ []byte, row *changeRow) bool {
+		refs[entryRef{row.Feed, row.Entry}] = true
+		return true
 	})
-	if err != nil || bad != nil {
-		return fmt.Errorf("changes of document %s: %w", id, cmp.Or(err, bad))
+	if err != nil {
+		return fmt.Errorf("changes of document %s: %w", id, err)
 	}
 	for ref := range refs {
 		if _, known := c.facts[ref]; known {

@@ -1,7 +1,6 @@
 package echo
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -218,15 +217,12 @@ func (t *txn) cleanLog(d *document, id doc.ObjectID, entries map[entryRef]bool) 
 		row revisionRow
 	}
 	var list []revision
-	var bad error
-	err := scanPrefix(t, key(tableLog, t.s.id, id), func(k, v []byte) bool {
-		r := revision{key: slices.Clone(k)}
-		bad = decodeRow(v, &r.row)
-		list = append(list, r)
-		return bad == nil
+	err := scanRows(t, key(tableLog, t.s.id, id), func(k []byte, row *revisionRow) bool {
+		list = append(list, revision{slices.Clone(k), *row})
+		return true
 	})
-	if err != nil || bad != nil {
-		return fmt.Errorf("history: %w", cmp.Or(err, bad))
+	if err != nil {
+		return fmt.Errorf("history: %w", err)
 	}
 	for _, r := range list {
 		if entries[entryRef{r.row.Feed, r.row.Seq}] {

@@ -40,11 +40,9 @@ func (s *Space) Query(ctx context.Context, q Query) ([]QueryResult, error) {
 		return nil, err
 	}
 	var out []QueryResult
-	var bad error
 	prefix := key(tableObject, s.id)
-	err = scanPrefix(s.repo.store, prefix, func(k, v []byte) bool {
-		var obj objectRow
-		if bad = decodeRow(v, &obj); bad != nil || ctx.Err() != nil {
+	err = scanRows(s.repo.store, prefix, func(k []byte, obj *objectRow) bool {
+		if ctx.Err() != nil {
 			return false
 		}
 		if obj.Ino == 0 || obj.Deleted || !obj.Kind.IsFile() {
@@ -55,7 +53,7 @@ func (s *Space) Query(ctx context.Context, q Query) ([]QueryResult, error) {
 		out = append(out, QueryResult{ID: id, Type: obj.Type})
 		return true
 	})
-	if err := errors.Join(err, bad, ctx.Err()); err != nil {
+	if err := errors.Join(err, ctx.Err()); err != nil {
 		return nil, fmt.Errorf("query: %w", err)
 	}
 	return s.filter(ctx, out, match)

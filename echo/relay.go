@@ -233,12 +233,7 @@ func newKept(s *Space) *kept {
 // load reads what is kept.
 func (k *kept) load() error {
 	prefix := key(tableUse, k.s.id)
-	var bad error
-	err := scanPrefix(k.s.repo.store, prefix, func(key, v []byte) bool {
-		var row useRow
-		if bad = decodeRow(v, &row); bad != nil {
-			return false
-		}
+	err := scanRows(k.s.repo.store, prefix, func(key []byte, row *useRow) bool {
 		device := halo.DeviceID(key[len(prefix) : len(key)-1])
 		u := k.use[device]
 		switch key[len(key)-1] {
@@ -250,7 +245,7 @@ func (k *kept) load() error {
 		k.use[device] = u
 		return true
 	})
-	if err = errors.Join(err, bad); err != nil {
+	if err != nil {
 		return fmt.Errorf("read what is kept: %w", err)
 	}
 	return k.countWanted()

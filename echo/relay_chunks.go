@@ -2,7 +2,6 @@ package echo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -47,15 +46,10 @@ func (k *kept) countWanted() error {
 
 func (k *kept) scan(fn func(blob.Address, keptChunk) bool) error {
 	prefix := key(tableKeptChunk, k.s.id)
-	var bad error
-	err := scanPrefix(k.s.repo.store, prefix, func(key, v []byte) bool {
-		var row keptChunk
-		if bad = decodeRow(v, &row); bad != nil {
-			return false
-		}
-		return fn(blob.Address(key[len(prefix):]), row)
+	err := scanRows(k.s.repo.store, prefix, func(key []byte, row *keptChunk) bool {
+		return fn(blob.Address(key[len(prefix):]), *row)
 	})
-	return wrapf(errors.Join(err, bad), "read which chunks are kept")
+	return wrapf(err, "read which chunks are kept")
 }
 
 // NameChunks takes note of chunks that count, as a device of a member says: a

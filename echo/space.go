@@ -174,21 +174,13 @@ func (s *Space) loadCredentials() error {
 }
 
 func (s *Space) loadFeeds() error {
-	var bad error
 	prefix := key(tableFeed, s.id)
-	err := scanPrefix(s.repo.store, prefix, func(k, v []byte) bool {
+	err := scanRows(s.repo.store, prefix, func(k []byte, row *feedRow) bool {
 		var id halo.FeedID
 		copy(id[:], k[len(prefix):])
-		row := &feedRow{}
-		if bad = decodeRow(v, row); bad != nil {
-			return false
-		}
 		s.feeds[id] = row
 		return true
 	})
-	if err == nil {
-		err = bad
-	}
 	if err != nil {
 		return fmt.Errorf("read feeds: %w", err)
 	}
@@ -203,21 +195,13 @@ func (s *Space) loadWaiting() error {
 		return nil // nothing waits: nothing is applied
 	}
 	prefix := key(tableWaiting, s.id)
-	var bad error
-	err := scanPrefix(s.repo.store, prefix, func(k, v []byte) bool {
-		var row waitingRow
-		if bad = decodeRow(v, &row); bad != nil {
-			return false
-		}
+	err := scanRows(s.repo.store, prefix, func(k []byte, row *waitingRow) bool {
 		if row.State == entryPending || row.State == entryQuarantined { // what the engine did not survive may have been bad luck: tried once per start
 			s.waiting[parseEntryRef(k[len(prefix):])] = struct{}{}
 		}
 		s.sealed = s.sealed || row.State == entrySealed
 		return true
 	})
-	if err == nil {
-		err = bad
-	}
 	return wrapf(err, "read waiting entries")
 }
 

@@ -410,12 +410,7 @@ func (t *txn) objectLinks() (*doc.Value, doc.DocumentID, error) {
 	}
 	var all []link
 	prefix := key(tableObject, t.s.id)
-	var bad error
-	err := scanPrefix(t, prefix, func(k, v []byte) bool {
-		var row objectRow
-		if bad = decodeRow(v, &row); bad != nil {
-			return false
-		}
+	err := scanRows(t, prefix, func(k []byte, row *objectRow) bool {
 		if row.Doc.IsZero() {
 			return true
 		}
@@ -436,7 +431,7 @@ func (t *txn) objectLinks() (*doc.Value, doc.DocumentID, error) {
 			links.Fields = append(links.Fields, doc.Field{Key: l.id.String(), Value: doc.NewString(l.doc.URL())})
 		}
 	}
-	return links, root, errors.Join(err, bad)
+	return links, root, err
 }
 
 // exportRoot returns the root document with its links. They are an extra

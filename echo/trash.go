@@ -28,26 +28,24 @@ type Trashed struct {
 // Trash lists the deleted objects of the space, the last deleted first.
 func (s *Space) Trash(ctx context.Context) ([]Trashed, error) {
 	var out []Trashed
-	var bad error
 	prefix := key(tableObject, s.id)
 	state := s.State()
-	err := scanPrefix(s.repo.store, prefix, func(k, v []byte) bool {
-		var row objectRow
-		if bad = decodeRow(v, &row); bad != nil || ctx.Err() != nil {
+	err := scanRows(s.repo.store, prefix, func(k []byte, row *objectRow) bool {
+		if ctx.Err() != nil {
 			return false
 		}
 		if !row.Deleted || row.Kind == 0 {
 			return true
 		}
 		x := Trashed{ID: doc.ObjectID(k[len(prefix):]), Kind: row.Kind, Type: row.Type, Deleted: timeOf(row.When)}
-		x.Path = s.formerPath(&row)
-		if rev, err := s.lastDelete(x.ID, &row); err == nil {
+		x.Path = s.formerPath(row)
+		if rev, err := s.lastDelete(x.ID, row); err == nil {
 			x.Deleted, x.By, x.Device = timeOf(rev.Time), s.nameOf(state, rev.Identity), s.deviceName(rev.Device)
 		}
 		out = append(out, x)
 		return true
 	})
-	if err := errors.Join(err, bad, ctx.Err()); err != nil {
+	if err := errors.Join(err, ctx.Err()); err != nil {
 		return nil, fmt.Errorf("list trash: %w", err)
 	}
 	out = append(out, s.waitingTrash()...)

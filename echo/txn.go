@@ -127,6 +127,20 @@ func scanPrefix(r reader, prefix []byte, fn func(key, value []byte) bool) error 
 	return r.Scan(prefix, prefixEnd(prefix), fn)
 }
 
+// scanRows is scanPrefix with each row decoded. It fails at the first that is not one
+// of its table.
+func scanRows[R any](r reader, prefix []byte, fn func(key []byte, row *R) bool) error {
+	var bad error
+	err := scanPrefix(r, prefix, func(k, v []byte) bool {
+		row := new(R)
+		if bad = decodeRow(v, row); bad != nil {
+			return false
+		}
+		return fn(k, row)
+	})
+	return errors.Join(err, bad)
+}
+
 // getRow reads a row; ok is false where there is none.
 func getRow(r reader, key []byte, row any) (ok bool, err error) {
 	b, err := r.Get(key)
