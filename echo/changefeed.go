@@ -48,7 +48,6 @@ type seenAs struct {
 	path, id string
 	object   doc.ObjectID
 	space    SpaceID
-	changed  time.Time
 }
 
 // maxPending bounds what is kept for who does not Take, in events.
@@ -164,15 +163,13 @@ func (f *ChangeFeed) change(ino Ino, h *happened) (Change, bool) {
 		c.Event = ChangeMove
 	case h.what&Added != 0:
 		c.Event = ChangeCreate
-	case was.path == c.Path && was.changed.Equal(n.Changed):
-		return c, false // it became a document, which shows nowhere
 	default:
 		c.Event = ChangeChange
 	}
 	if !n.ID.IsZero() {
 		c.ID = n.ID.String()
 	}
-	f.remember(ino, seenAs{c.Path, c.ID, n.ID, n.Space, n.Changed})
+	f.remember(ino, seenAs{c.Path, c.ID, n.ID, n.Space})
 	c.Author = f.author(n.Space, n.ID, h.remote)
 	return c, f.concerns(c.Path, h.removed)
 }

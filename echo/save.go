@@ -46,7 +46,9 @@ func (r *Repo) Save(ctx context.Context, s Save) (Saved, error) {
 			return err
 		}
 		if s.Quiet {
-			t.hush(0, s.Ino)
+			for e := range t.contentEvents(0, s.Ino) {
+				e.Quiet = true
+			}
 		}
 		if s.Consume == 0 {
 			return nil

@@ -257,7 +257,9 @@ func (t *txn) promote(ino Ino) error {
 	if err := t.newDocument(row.ID, structure, text, t.prepared[ino]); err != nil {
 		return err
 	}
-	t.hush(events, ino)
+	for e := range t.contentEvents(events, ino) {
+		e.What = Replicates
+	}
 	return t.keepTimes(ino, row)
 }
 

@@ -23,6 +23,9 @@ const (
 	// Chunks: of blobs of Event.Space, some are missing, or what was missing has
 	// come.
 	Chunks
+	// Replicates: Event.Ino was new and has become a document. It shows what it
+	// showed before.
+	Replicates
 )
 
 // Event is one change.
@@ -35,8 +38,8 @@ type Event struct {
 	Space  SpaceID
 	Remote bool // the change came from another device
 
-	// Quiet says that who serves the file need not tell of it: it shows what it
-	// showed before, or who changed it asked to tell of that himself.
+	// Quiet says that who serves the file need not tell of it: who changed it asked
+	// to tell of that himself.
 	Quiet bool
 }
 
@@ -135,7 +138,7 @@ func (s *Subscription) put(e Event) {
 		s.dirty = make(map[eventKey]numbered)
 	}
 	k := eventKey{e.What, e.Ino, e.Parent, e.Name, e.Space}
-	if e.What == Data {
+	if e.What&(Data|Replicates) != 0 {
 		k.parent, k.name = 0, ""
 	}
 	if opposite := e.What ^ (Added | Removed); e.What&(Added|Removed) != 0 {

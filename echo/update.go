@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"echofs/echo/blob"
@@ -48,11 +49,13 @@ func (t *txn) event(e Event) {
 	t.events = append(t.events, e)
 }
 
-// hush makes the events of a node's content quiet that came after the first n.
-func (t *txn) hush(n int, ino Ino) {
-	for i := n; i < len(t.events); i++ {
-		if e := &t.events[i]; e.What == Data && e.Ino == ino {
-			e.Quiet = true
+// contentEvents yields the events of a node's content that came after the first n.
+func (t *txn) contentEvents(n int, ino Ino) iter.Seq[*Event] {
+	return func(yield func(*Event) bool) {
+		for i := n; i < len(t.events); i++ {
+			if e := &t.events[i]; e.What == Data && e.Ino == ino && !yield(e) {
+				return
+			}
 		}
 	}
 }

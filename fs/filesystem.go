@@ -60,7 +60,7 @@ func New(repo *echo.Repo, opts Options) (*FileSystem, error) {
 		return nil, fmt.Errorf("file system: %w", err)
 	}
 	fsys := &FileSystem{tree: t, cancel: cancel}
-	fsys.sub = repo.Subscribe(echo.Data | echo.Added | echo.Removed)
+	fsys.sub = repo.Subscribe(echo.Data | echo.Replicates | echo.Added | echo.Removed)
 	fsys.told.Go(func() { t.invalidate(fsys.sub) })
 	fsys.told.Go(func() { t.blobs.run(ctx) })
 	return fsys, nil

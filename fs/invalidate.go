@@ -147,6 +147,8 @@ func (t *tree) tell(e echo.Event) {
 	switch e.What {
 	case echo.Data:
 		t.tellData(e)
+	case echo.Replicates:
+		t.forget(e.Ino)
 	case echo.Removed:
 		if !e.Remote && t.isExpected(entryKey{e.Parent, e.Name, e.Ino}) {
 			return
@@ -155,10 +157,15 @@ func (t *tree) tell(e echo.Event) {
 	}
 }
 
-func (t *tree) tellData(e echo.Event) {
-	if f := t.openFile(e.Ino); f != nil {
+// forget lets handles of a file look anew at what it is.
+func (t *tree) forget(ino echo.Ino) {
+	if f := t.openFile(ino); f != nil {
 		f.forget()
 	}
+}
+
+func (t *tree) tellData(e echo.Event) {
+	t.forget(e.Ino)
 	if e.Quiet {
 		return
 	}
