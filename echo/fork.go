@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"echofs/echo/doc"
 	"echofs/halo"
@@ -26,10 +27,11 @@ import (
 // came. Where the first that is another follows the same entry as ours, the feed
 // forks there, and the proof is published.
 func (t *txn) compare(feed halo.FeedID, row *feedRow, from uint64, entries []*halo.Entry) error {
-	for i, e := range entries {
-		if from+uint64(i) >= row.Next {
-			return nil
-		}
+	held := entries[:min(uint64(len(entries)), row.Next-from)]
+	if from+uint64(len(held)) == row.Next && linkedTo(row.Last, held) {
+		return nil // what comes twice, mostly: nothing is to be read for it
+	}
+	for i, e := range held {
 		ours, err := t.entry(entryRef{feed, from + uint64(i)})
 		if err != nil {
 			return err
@@ -51,6 +53,18 @@ func (t *txn) compare(feed halo.FeedID, row *feedRow, from uint64, entries []*ha
 		return t.proveFork(feed, author, ours, e)
 	}
 	return nil
+}
+
+// linkedTo reports whether entries continue each other up to one; then they are
+// those that this device has before it.
+func linkedTo(last halo.EntryID, entries []*halo.Entry) bool {
+	for _, e := range slices.Backward(entries) {
+		if e.ID != last {
+			return false
+		}
+		last = e.Header.Prev
+	}
+	return true
 }
 
 // proveFork publishes that a feed has forked, unless that is known. A vault that

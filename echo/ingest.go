@@ -62,14 +62,12 @@ func (s *Space) Ingest(ctx context.Context, feed halo.FeedID, from uint64, raw [
 		next, err = t.ingest(feed, from, entries)
 		return err
 	})
-	rescued := s.rescued
-	s.rescued = false
 	s.mu.Unlock()
 	if err != nil {
 		return s.held(feed), fmt.Errorf("ingest: %w", err)
 	}
 	s.repo.hub.publish(events)
-	if rescued {
+	if s.takeRescued() {
 		s.saveRescued(ctx)
 	}
 	return next, nil
