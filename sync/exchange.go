@@ -66,9 +66,8 @@ func (x *exchange) refresh() {
 	x.mu.Lock()
 	v.merge(x.mine) // an ingest may have overtaken the reading
 	x.mine = v
-	peers := slices.Collect(maps.Keys(x.peers))
 	x.mu.Unlock()
-	for _, p := range peers {
+	for _, p := range x.peerList() {
 		poke(p.wake)
 		if p.chunks != nil {
 			poke(p.chunks.wake)
@@ -77,12 +76,16 @@ func (x *exchange) refresh() {
 	}
 }
 
+// peerList returns who is connected now.
+func (x *exchange) peerList() []*peer {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return slices.Collect(maps.Keys(x.peers))
+}
+
 // tellRoutes lets all peers be told of other ways than before.
 func (x *exchange) tellRoutes() {
-	x.mu.Lock()
-	peers := slices.Collect(maps.Keys(x.peers))
-	x.mu.Unlock()
-	for _, p := range peers {
+	for _, p := range x.peerList() {
 		p.mu.Lock()
 		p.waysDue = true
 		p.mu.Unlock()

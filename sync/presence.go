@@ -1,7 +1,6 @@
 package sync
 
 import (
-	"maps"
 	"slices"
 	"time"
 
@@ -81,12 +80,6 @@ func (n *Network) Present(space halo.SpaceID) (list []Present) {
 		list = append(list, p.present(time.Now())...)
 	}
 	return list
-}
-
-func (x *exchange) peerList() []*peer {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return slices.Collect(maps.Keys(x.peers))
 }
 
 // setOpen lets all peers be told.

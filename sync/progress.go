@@ -86,15 +86,11 @@ func (x *exchange) howFar() Progress {
 	x.mu.Lock()
 	all := Vector{}
 	all.merge(x.mine)
-	peers := make([]*peer, 0, len(x.peers))
-	for peer := range x.peers {
-		peers = append(peers, peer)
-	}
 	x.mu.Unlock()
 	for _, at := range all {
 		p.Entries += at.Next
 	}
-	for _, peer := range peers {
+	for _, peer := range x.peerList() {
 		peer.mu.Lock()
 		if peer.ready && len(peer.theirs) > 0 {
 			p.Known = true

@@ -166,10 +166,7 @@ func (x *exchange) vouch() {
 
 // spread posts a voucher to all peers but the one it came from.
 func (x *exchange) spread(v voucher, from *peer) {
-	x.mu.Lock()
-	peers := slices.Collect(maps.Keys(x.peers))
-	x.mu.Unlock()
-	for _, p := range peers {
+	for _, p := range x.peerList() {
 		if p != from && p.remote.Device != v.Device {
 			p.postVoucher(v)
 		}
