@@ -254,16 +254,20 @@ func (s *State) Member(identity IdentityID, device DeviceID) (Role, bool) {
 	return role, ok && d.Active() && role != RoleNone
 }
 
+// find returns the first of a list that is so.
+func find[T any](list []T, so func(T) bool) (x T, ok bool) {
+	if i := slices.IndexFunc(list, so); i >= 0 {
+		return list[i], true
+	}
+	return x, false
+}
+
 // Epochs returns the epochs of the space, by generation, then id.
 func (s *State) Epochs() []Epoch { return slices.Clone(s.epochs) }
 
 // Epoch returns one epoch.
 func (s *State) Epoch(id EpochID) (Epoch, bool) {
-	i := slices.IndexFunc(s.epochs, func(e Epoch) bool { return e.ID == id })
-	if i < 0 {
-		return Epoch{}, false
-	}
-	return s.epochs[i], true
+	return find(s.epochs, func(e Epoch) bool { return e.ID == id })
 }
 
 // LatestEpochs returns the epochs that no other follows: one, or several that
@@ -348,11 +352,7 @@ func (s *State) Back(epoch EpochID) []BackKey {
 
 // keyEpoch returns an epoch, also one that does not count any more.
 func (s *State) keyEpoch(id EpochID) (Epoch, bool) {
-	i := slices.IndexFunc(s.keyEpochs, func(e Epoch) bool { return e.ID == id })
-	if i < 0 {
-		return Epoch{}, false
-	}
-	return s.keyEpochs[i], true
+	return find(s.keyEpochs, func(e Epoch) bool { return e.ID == id })
 }
 
 // KeyEpochs returns all epochs under which entries may be sealed, by

@@ -68,22 +68,14 @@ func (s *State) Links() []SpaceLink { return slices.Clone(s.links) }
 
 // Link returns one link.
 func (s *State) Link(id LinkID) (SpaceLink, bool) {
-	i := slices.IndexFunc(s.links, func(l SpaceLink) bool { return l.ID == id })
-	if i < 0 {
-		return SpaceLink{}, false
-	}
-	return s.links[i], true
+	return find(s.links, func(l SpaceLink) bool { return l.ID == id })
 }
 
 // Waiting returns who waits to be approved, by age.
 func (s *State) Waiting() []Waiting { return slices.Clone(s.waiting) }
 
 func (s *State) waitingOf(id IdentityID) (Waiting, bool) {
-	i := slices.IndexFunc(s.waiting, func(w Waiting) bool { return w.Identity == id })
-	if i < 0 {
-		return Waiting{}, false
-	}
-	return s.waiting[i], true
+	return find(s.waiting, func(w Waiting) bool { return w.Identity == id })
 }
 
 // linkOf returns the link by which a credential admits.

@@ -89,7 +89,7 @@ func TestNothingToReadWhereAPassphraseIsSet(t *testing.T) {
 		t.Errorf("device: got %q", pong.Device.Name)
 	}
 	secret := []string{passphrase, "markerhorse", strings.Join(words[:3], " "), strings.Join(words[21:], " ")}
-	pid := v.holder()
+	pid := v.daemonPID()
 	for _, name := range []string{"environ", "cmdline"} {
 		b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), name))
 		if err != nil && os.Getuid() == 0 {
@@ -119,18 +119,4 @@ func TestNothingToReadWhereAPassphraseIsSet(t *testing.T) {
 		t.Errorf("unlocked: got %q", got)
 	}
 	v.run("umount", v.mnt)
-}
-
-// holder is the process that has the vault.
-func (v *vault) holder() int {
-	v.tb.Helper()
-	b, err := os.ReadFile(filepath.Join(v.data, "lock"))
-	if err != nil {
-		v.tb.Fatal(err)
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
-	if err != nil {
-		v.tb.Fatal(err)
-	}
-	return pid
 }

@@ -127,11 +127,7 @@ func (c *conductor) meshStart(ctx context.Context, size meshSize) (err error) {
 		return err
 	}
 	c.disk = &place{name: "disk", dir: disk}
-	if c.rendezvous, err = start(os.Environ(), c.program, "signal", "--listen", "127.0.0.1:0"); err != nil {
-		return err
-	}
-	c.closers = append(c.closers, c.rendezvous.stop)
-	if c.url, err = c.rendezvous.line(); err != nil {
+	if err = c.startRendezvous(); err != nil {
 		return err
 	}
 	if c.ada, err = c.newVault(ctx, "ada"); err != nil {

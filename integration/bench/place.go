@@ -37,11 +37,7 @@ func (c *conductor) places(ctx context.Context) error {
 	if c.bare, err = c.startBare(); err != nil {
 		return fmt.Errorf("bare file system: %w", err)
 	}
-	if c.rendezvous, err = start(os.Environ(), c.program, "signal", "--listen", "127.0.0.1:0"); err != nil {
-		return err
-	}
-	c.closers = append(c.closers, c.rendezvous.stop)
-	if c.url, err = c.rendezvous.line(); err != nil {
+	if err = c.startRendezvous(); err != nil {
 		return err
 	}
 	if c.ada, err = c.newVault(ctx, "ada"); err != nil {
@@ -139,4 +135,14 @@ func (c *conductor) settle(ctx context.Context) error {
 	}
 	c.busy = false
 	return c.ada.daemon.quiet(ctx)
+}
+
+// startRendezvous starts the server by which the vaults meet.
+func (c *conductor) startRendezvous() (err error) {
+	if c.rendezvous, err = start(os.Environ(), c.program, "signal", "--listen", "127.0.0.1:0"); err != nil {
+		return err
+	}
+	c.closers = append(c.closers, c.rendezvous.stop)
+	c.url, err = c.rendezvous.line()
+	return err
 }
