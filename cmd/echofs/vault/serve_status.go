@@ -101,7 +101,7 @@ func (v *Vault) warnings() []control.Warning {
 
 func spaceWarnings(s control.SpaceStatus) (out []control.Warning) {
 	if s.Drafts > 0 {
-		out = append(out, control.Warning{Code: "drafts", Message: fmt.Sprintf("%s: %d saves were not valid and are kept as drafts", s.Name, s.Drafts),
+		out = append(out, control.Warning{Code: "drafts", Message: fmt.Sprintf("%s: saves that were not valid, kept as drafts: %d", s.Name, s.Drafts),
 			Fix: "see: echofs drafts list " + s.Name})
 	}
 	if s.Conflicts > 0 {
