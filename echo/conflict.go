@@ -436,7 +436,7 @@ func (r *Repo) SettleConflict(ctx context.Context, ino Ino, pointer string, valu
 // settleEdits returns the edits that put a value in the place of several.
 func (t *txn) settleEdits(row *nodeRow, c *contested, structure *doc.Value, value json.RawMessage) ([]doc.Edit, error) {
 	if c.extra != nil {
-		return t.settleTwice(row, c, structure, value)
+		return t.settleTwice(row, c, value)
 	}
 	e, err := t.settleEdit(row, c, structure, value)
 	if err != nil || len(c.astray) == 0 || len(c.values) == 0 {
@@ -448,7 +448,7 @@ func (t *txn) settleEdits(row *nodeRow, c *contested, structure *doc.Value, valu
 }
 
 // settleTwice makes one element of one that two people moved.
-func (t *txn) settleTwice(row *nodeRow, c *contested, structure *doc.Value, value json.RawMessage) ([]doc.Edit, error) {
+func (t *txn) settleTwice(row *nodeRow, c *contested, value json.RawMessage) ([]doc.Edit, error) {
 	v, err := model.Parse(value, model.DefaultLimits)
 	if err != nil {
 		return nil, &InvalidError{Pointer: c.pointer, Reason: err.Error()}

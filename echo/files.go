@@ -17,21 +17,19 @@ func (r *Repo) newObjectID() doc.ObjectID {
 	return doc.ObjectID(ulid.MustNew(ulid.Timestamp(r.now()), ulid.DefaultEntropy()))
 }
 
-// directory returns a directory's row and space, for something to be made in
-// it.
-func (r *Repo) directory(parent Ino) (*nodeRow, *Space, error) {
+// directory returns the space of a directory, for something to be made in it.
+func (r *Repo) directory(parent Ino) (*Space, error) {
 	if parent == RootIno {
-		return nil, nil, fmt.Errorf("files lie in spaces: %w", ErrReserved)
+		return nil, fmt.Errorf("files lie in spaces: %w", ErrReserved)
 	}
 	row, err := getNode(r.store, parent)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if !row.Kind.IsDir() {
-		return nil, nil, ErrNotDir
+		return nil, ErrNotDir
 	}
-	s, err := r.spaceOf(row)
-	return row, s, err
+	return r.spaceOf(row)
 }
 
 // isLocalPlace reports whether a name in a directory is one of this machine.
@@ -174,7 +172,7 @@ func (t *txn) checkNesting(parent Ino) error {
 
 // create runs make in the space of a directory and returns the new node.
 func (r *Repo) create(ctx context.Context, parent Ino, name string, make func(*txn, *nodeRow) (Ino, error)) (Node, error) {
-	_, s, err := r.directory(parent)
+	s, err := r.directory(parent)
 	if err != nil {
 		return Node{}, fmt.Errorf("create %q: %w", name, err)
 	}

@@ -44,11 +44,7 @@ func (r *Repo) Fsck(ctx context.Context, repair bool) (FsckReport, error) {
 
 func (s *Space) fsck(ctx context.Context, report *FsckReport, repair bool) error {
 	return s.update(ctx, func(t *txn) error {
-		changes, err := t.collectChanges(report)
-		if err != nil {
-			return err
-		}
-		if err := t.checkDocuments(changes, report, repair); err != nil {
+		if err := t.checkDocuments(t.collectChanges(report), report, repair); err != nil {
 			return err
 		}
 		return t.checkTree(report, repair)
@@ -63,7 +59,7 @@ type foldChange struct {
 
 // collectChanges walks all feeds and returns the changes of applied entries by
 // document.
-func (t *txn) collectChanges(report *FsckReport) (map[doc.DocumentID][]foldChange, error) {
+func (t *txn) collectChanges(report *FsckReport) map[doc.DocumentID][]foldChange {
 	out := map[doc.DocumentID][]foldChange{}
 	for feed, row := range t.s.feeds {
 		report.Feeds++
@@ -87,7 +83,7 @@ func (t *txn) collectChanges(report *FsckReport) (map[doc.DocumentID][]foldChang
 			report.problem("feed %s: the last entry is not the one that is noted", feed.Short())
 		}
 	}
-	return out, nil
+	return out
 }
 
 const fsckRange = 256 // entries read at a time

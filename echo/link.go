@@ -165,7 +165,7 @@ func (t *txn) retarget(ino Ino, row *nodeRow, target string) error {
 
 // replaceLink removes what a rename replaces where it, or what is renamed, is a
 // symbolic link: they are not versions of each other.
-func (t *txn) replaceLink(row, old *nodeRow, there Ino) (replaced Ino, err error) {
+func (t *txn) replaceLink(old *nodeRow, there Ino) (replaced Ino, err error) {
 	if !old.Kind.IsLocal() && !t.s.mayWrite() {
 		return 0, ErrReadOnly
 	}

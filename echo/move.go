@@ -50,7 +50,7 @@ func (r *Repo) Move(ctx context.Context, ino, parent Ino, name string, replace b
 
 // rename runs fn on a node and the directory it is to go to.
 func (r *Repo) rename(ctx context.Context, ino, parent Ino, name string, fn func(t *txn, row, dir *nodeRow) error) error {
-	_, target, err := r.directory(parent)
+	target, err := r.directory(parent)
 	if err != nil {
 		return fmt.Errorf("rename to %q: %w", name, err)
 	}
@@ -102,7 +102,7 @@ func (t *txn) makeRoom(row *nodeRow, parent Ino, name string, replace bool) (Ino
 		return 0, ErrNotDir
 	}
 	if row.Kind == KindLink || old.Kind == KindLink {
-		return t.replaceLink(row, old, there)
+		return t.replaceLink(old, there)
 	}
 	if !old.Kind.IsLocal() {
 		return 0, ErrExists // that is a save: see Save.Consume
@@ -145,7 +145,7 @@ func (t *txn) moveObject(ino Ino, row, dir *nodeRow, name string) error {
 		return err
 	}
 	if row.Stage == Settled {
-		return t.moveSettled(row.ID, obj, dir.ID, label, name)
+		return t.moveSettled(row.ID, obj, dir.ID, label)
 	}
 	old := *obj
 	obj.Parent, obj.Label, obj.Foreign = dir.ID, label, false
@@ -171,7 +171,7 @@ func (t *txn) promoteFolder(dir *nodeRow) error {
 	return t.promote(obj.Ino)
 }
 
-func (t *txn) moveSettled(id doc.ObjectID, obj *objectRow, parent doc.ObjectID, label, name string) error {
+func (t *txn) moveSettled(id doc.ObjectID, obj *objectRow, parent doc.ObjectID, label string) error {
 	var edits []doc.Edit
 	if obj.Label != label {
 		edits = append(edits, t.labelEdits(id, label)...)
@@ -447,7 +447,7 @@ func (r *Repo) Attach(ctx context.Context, ino, parent Ino, name string, s Save)
 // AttachBlob is Attach for content that is no text; its chunks are stored, and
 // it becomes a blob. s.Ino is not looked at.
 func (r *Repo) AttachBlob(ctx context.Context, ino, parent Ino, name string, s BlobSave) (Saved, error) {
-	_, space, err := r.directory(parent)
+	space, err := r.directory(parent)
 	if err != nil {
 		return Saved{}, fmt.Errorf("rename to %q: %w", name, err)
 	}

@@ -214,8 +214,7 @@ func (s *Space) tellIdentity(ctx context.Context) error {
 		return nil
 	}
 	return s.update(ctx, func(t *txn) error {
-		_, err := t.addIdentity()
-		return err
+		return t.addIdentity()
 	})
 }
 
@@ -224,11 +223,12 @@ func (s *Space) lacksIdentity() bool {
 }
 
 // addIdentity adds what the vault knows of the own identity.
-func (t *txn) addIdentity() (added int, err error) {
+func (t *txn) addIdentity() error {
+	added := 0
 	for _, c := range t.s.repo.me.graph.All() {
 		n, err := t.addCredential(c)
 		if err != nil {
-			return added, err
+			return err
 		}
 		added += n
 	}
@@ -236,14 +236,14 @@ func (t *txn) addIdentity() (added int, err error) {
 		t.after = append(t.after, t.s.refresh)
 		t.event(Event{What: Members})
 	}
-	return added, nil
+	return nil
 }
 
 // ShareWith makes another device of the own identity known to the space, and
 // grants it the keys that it lacks.
 func (s *Space) ShareWith(ctx context.Context, device halo.DeviceID) error {
 	return s.update(ctx, func(t *txn) error {
-		if _, err := t.addIdentity(); err != nil {
+		if err := t.addIdentity(); err != nil {
 			return err
 		}
 		return t.grantKeys(s.repo.me.id, device)

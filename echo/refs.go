@@ -20,16 +20,15 @@ import (
 // where they led.
 const maxRetell = 10_000
 
-// place of a file: the folders above it within the space, nearest first.
-func folders(r reader, parent Ino) ([]Ino, []string, error) {
-	var inos []Ino
+// folders returns the names of the folders above a file within the space, the
+// outermost first.
+func folders(r reader, parent Ino) ([]string, error) {
 	var parts []string
-	for len(inos) < maxDepth {
+	for range maxDepth {
 		row, err := getNode(r, parent)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		inos = append(inos, parent)
 		if row.Kind == KindSpace {
 			break
 		}
@@ -37,7 +36,7 @@ func folders(r reader, parent Ino) ([]Ino, []string, error) {
 		parent = row.Parent
 	}
 	slices.Reverse(parts)
-	return inos, parts, nil
+	return parts, nil
 }
 
 // relativePath returns the path that leads from one place to another.
@@ -67,12 +66,12 @@ func (s *Space) showRefs(r reader, folder Ino, view *doc.Value) *doc.Value {
 			return "", false
 		}
 		if !known {
-			if _, from, err = folders(r, folder); err != nil {
+			if from, err = folders(r, folder); err != nil {
 				return "", false
 			}
 			known = true
 		}
-		_, to, err := folders(r, row.Parent)
+		to, err := folders(r, row.Parent)
 		if err != nil {
 			return "", false
 		}

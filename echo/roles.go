@@ -274,7 +274,7 @@ func (t *txn) asOf(ref halo.CredentialID) (time.Time, error) {
 // are revoked by a wanted credential and not sealed here, and begins a new epoch.
 func (t *txn) sealRevoked(wanted func(halo.CredentialID) bool) error {
 	s := t.s
-	if _, err := t.addIdentity(); err != nil {
+	if err := t.addIdentity(); err != nil {
 		return err
 	}
 	state := s.State()

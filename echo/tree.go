@@ -71,7 +71,7 @@ func (t *txn) folderOf(id doc.ObjectID, obj *objectRow) (Ino, bool, error) {
 	if obj.Parent.IsZero() {
 		return t.s.ino, false, nil
 	}
-	chain, err := t.ancestors(id, obj)
+	chain, err := t.ancestors(obj)
 	if err != nil {
 		return 0, false, err
 	}
@@ -96,7 +96,7 @@ type ancestor struct {
 
 // ancestors returns the declared parents of an object, nearest first, until
 // the root or the first repetition.
-func (t *txn) ancestors(id doc.ObjectID, obj *objectRow) ([]ancestor, error) {
+func (t *txn) ancestors(obj *objectRow) ([]ancestor, error) {
 	var chain []ancestor
 	seen := map[doc.ObjectID]bool{}
 	for next := obj.Parent; !next.IsZero() && len(chain) < maxDepth; {
@@ -236,7 +236,7 @@ func (t *txn) cycleMembers(id doc.ObjectID) ([]doc.ObjectID, error) {
 	if err != nil {
 		return nil, err
 	}
-	chain, err := t.ancestors(id, obj)
+	chain, err := t.ancestors(obj)
 	if err != nil {
 		return nil, err
 	}

@@ -49,7 +49,7 @@ func fold(g *Graph, r resolution) *State {
 	f.collectKeys()
 	held := f.foldLinks()
 	for id, nodes := range f.members {
-		f.state.members[id] = f.roleOf(id, nodes, held)
+		f.state.members[id] = f.roleOf(nodes, held)
 	}
 	slices.SortFunc(f.state.waiting, Waiting.compare)
 	for id, room := range f.rooms {

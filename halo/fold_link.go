@@ -99,9 +99,9 @@ func (l *SpaceLink) use(who IdentityID, worded bool) (held, over bool) {
 	return false, false
 }
 
-// roleOf returns the role of an identity by the newest that is valid about it.
+// roleOf returns the role that the newest valid credentials about an identity give.
 // What is held gives none, and takes none that somebody else gave.
-func (f *folder) roleOf(id IdentityID, nodes []int, held map[int]bool) Role {
+func (f *folder) roleOf(nodes []int, held map[int]bool) Role {
 	var said, waits []int
 	for _, at := range nodes {
 		if _, is := held[at]; is {

@@ -80,7 +80,7 @@ func (h *historian) measure(ctx context.Context, length, count int) (*mergeCosts
 		return nil, err
 	}
 	o := &history{historian: h, ino: n.Ino}
-	if _, _, err := o.save(ctx, nil); err != nil {
+	if _, err := o.save(ctx, nil); err != nil {
 		return nil, err
 	}
 	if err := h.repo.Settle(ctx, n.Ino); err != nil {
@@ -92,7 +92,7 @@ func (h *historian) measure(ctx context.Context, length, count int) (*mergeCosts
 	}
 	costs := &mergeCosts{length: length}
 	for range length {
-		_, took, err := o.save(ctx, nil)
+		took, err := o.save(ctx, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -107,7 +107,7 @@ func (h *historian) measure(ctx context.Context, length, count int) (*mergeCosts
 			base *echo.Version
 			into *samples
 		}{{nil, &costs.current}, {&before, &costs.last}, {&first, &costs.oldest}} {
-			_, took, err := o.save(ctx, kind.base)
+			took, err := o.save(ctx, kind.base)
 			if isRefusal(err) {
 				costs.refused++
 			} else if err != nil {
@@ -140,12 +140,12 @@ func (o *history) version() (echo.Version, error) {
 
 // save saves what was not saved before, based on a version; nil for the
 // current one.
-func (o *history) save(ctx context.Context, base *echo.Version) (echo.Saved, time.Duration, error) {
+func (o *history) save(ctx context.Context, base *echo.Version) (time.Duration, error) {
 	o.count++
 	begun := time.Now()
 	s, err := o.repo.Save(ctx, echo.Save{Ino: o.ino, Data: object(0, o.count), Base: base, Rule: "bench"})
 	if err == nil && !s.Changed {
 		err = errors.New("a save changed nothing")
 	}
-	return s, time.Since(begun), err
+	return time.Since(begun), err
 }

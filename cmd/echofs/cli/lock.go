@@ -95,20 +95,20 @@ lock".`,
 			if f.readyFD != 0 {
 				return a.resume(c.Context(), dir, &f)
 			}
-			return a.unlock(c.Context(), dir, &f)
+			return a.unlock(c.Context(), dir)
 		},
 	}
 	f.hidden(c)
 	return c
 }
 
-func (a *app) unlock(ctx context.Context, dir *vault.Dir, f *mountFlags) error {
+func (a *app) unlock(ctx context.Context, dir *vault.Dir) error {
 	s, err := dialDaemon(ctx, dir.Path())
 	if err != nil {
 		return err
 	}
 	if s == nil {
-		if s, err = a.unlockShut(ctx, dir, f); err != nil {
+		if s, err = a.unlockShut(ctx, dir); err != nil {
 			return err
 		}
 	}
@@ -130,7 +130,7 @@ func (a *app) unlock(ctx context.Context, dir *vault.Dir, f *mountFlags) error {
 
 // unlockShut starts the daemon that unlocks a vault, and returns a session with
 // it; nil where it had nothing left to do.
-func (a *app) unlockShut(ctx context.Context, dir *vault.Dir, f *mountFlags) (*session, error) {
+func (a *app) unlockShut(ctx context.Context, dir *vault.Dir) (*session, error) {
 	if !dir.Complete() {
 		return nil, control.WithHint(fmt.Errorf("unlock %s: %w", dir.Path(), vault.ErrNoVault), "make it with: echofs init")
 	}
