@@ -47,6 +47,7 @@ func setup(env *testscript.Env) error {
 	env.Setenv("ECHOFS_HOME", filepath.Join(env.WorkDir, "vault"))
 	env.Setenv("XDG_DATA_HOME", "")
 	env.Setenv("XDG_CONFIG_HOME", "")
+	env.Setenv("GORACE", "atexit_sleep_ms=0") // else every command ends a second late
 	env.Defer(func() { unmountBelow(env.WorkDir) })
 	return os.Mkdir(filepath.Join(env.WorkDir, "home"), 0o700)
 }
